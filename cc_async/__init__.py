@@ -1,0 +1,1 @@
+"""An asyncio-native client for the contacts of the Constant Contact V3 API."""

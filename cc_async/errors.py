@@ -1,0 +1,240 @@
+"""Every exception that cc_async raises on purpose.
+
+::
+
+    ConstantContactError
+    ├─ ApiError                     the API answered with an error
+    │  ├─ BadRequestError           400
+    │  ├─ AuthenticationError       401
+    │  ├─ PermissionDeniedError     403
+    │  ├─ NotFoundError             404
+    │  ├─ ConflictError             409
+    │  ├─ UnsupportedMediaTypeError 415
+    │  ├─ RateLimitError            429
+    │  │  └─ QuotaExceededError     429, the day's quota is spent
+    │  └─ ServerError               5xx
+    ├─ TransportError               the network failed
+    │  └─ RequestTimeoutError       (also a TimeoutError)
+    ├─ AuthorizationError           an authorization flow failed
+    │  └─ TokenRefreshError         no new access token could be had
+    │     └─ ReauthorizationRequiredError  a person must authorize again
+    ├─ TokenStoreError              the token store failed
+    ├─ InvalidRequestError          refused before it was sent (also a ValueError)
+    ├─ ClientClosedError            the client was closed
+    ├─ DecodeError                  the answer was not what the API promises
+    ├─ PaginationError              a link to the next page that must not be followed
+    └─ SegmentNotReadyError         a segment still being computed at the deadline
+
+All of them pickle, and none holds a token or an e-mail address: what servers say is redacted first.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import attrs
+from multidict import CIMultiDict
+
+BODY_LIMIT = 4_096
+"""How many characters of an error answer's body an exception keeps."""
+
+
+@attrs.frozen
+class ErrorDetail:
+    """One entry of an error answer: a machine-readable key and a sentence, either of which may be missing."""
+
+    key: str | None = None
+    message: str | None = None
+
+
+class ConstantContactError(Exception):
+    """The root of all exceptions of this library."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by state, because BaseException cannot replay keyword-only arguments."""
+        return _rebuild, (type(self), self.args, self.__dict__.copy())
+
+
+def _rebuild(
+    cls: type[ConstantContactError], args: tuple[Any, ...], state: dict[str, Any]
+) -> ConstantContactError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class ApiError(ConstantContactError):
+    """The API answered with an error status: the base of the classes below, and itself for all others."""
+
+    status: int
+    """The HTTP status code."""
+    errors: tuple[ErrorDetail, ...]
+    """Every error the body named, in its order; empty for HTML and empty bodies."""
+    headers: Mapping[str, str]
+    """The answer's headers; look-ups ignore case."""
+    body: str
+    """The start of the body, redacted, at most `BODY_LIMIT` characters."""
+    maybe_applied: bool
+    """True where a write may have taken effect although it failed: look before you send it again."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        errors: tuple[ErrorDetail, ...] = (),
+        headers: Mapping[str, str] | None = None,
+        body: str = "",
+        maybe_applied: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.errors = errors
+        self.headers = CIMultiDict(headers or {})
+        self.body = body[:BODY_LIMIT]
+        self.maybe_applied = maybe_applied
+
+    @property
+    def error_key(self) -> str | None:
+        """The first machine-readable key of the body, such as `contacts.api.not_found`."""
+        return self.errors[0].key if self.errors else None
+
+    @property
+    def error_message(self) -> str | None:
+        """The first sentence of the body."""
+        return self.errors[0].message if self.errors else None
+
+    @property
+    def request_id(self) -> str | None:
+        """The id to quote to the provider's support: `x-amzn-RequestId`, else `x-eig-tracking-id`."""
+        return self.headers.get("x-amzn-RequestId") or self.headers.get("x-eig-tracking-id")
+
+
+class BadRequestError(ApiError):
+    """400: the request is malformed or breaks a rule of validation; `error_message` names the rule."""
+
+
+class AuthenticationError(ApiError):
+    """401 even with a fresh token: the token is not one of this API, or was revoked."""
+
+
+class PermissionDeniedError(ApiError):
+    """403: a scope or a privilege is missing, the app is deactivated, or the path does not exist."""
+
+
+class NotFoundError(ApiError):
+    """404: nothing has this id, or the id is malformed."""
+
+
+class ConflictError(ApiError):
+    """409: another contact (deleted ones count) has this address, or two edits met."""
+
+    contact_id: str | None
+    """The id of the contact that is in the way, where the message names it."""
+
+    def __init__(self, message: str, *, contact_id: str | None = None, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.contact_id = contact_id
+
+
+class UnsupportedMediaTypeError(ApiError):
+    """415: the body was not sent as JSON."""
+
+
+class RateLimitError(ApiError):
+    """429 after the retry policy has given up."""
+
+    retry_after: float | None
+    """Seconds the server asked to wait, where it said so."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None, **fields: Any) -> None:
+        super().__init__(message, **fields)
+        self.retry_after = retry_after
+
+
+class QuotaExceededError(RateLimitError):
+    """The day's quota is spent, by the server's word or our own count; no retry helps before `resets_at`."""
+
+    resets_at: datetime
+    """The next 00:00 UTC, when the quota is whole again."""
+
+    def __init__(self, message: str, *, resets_at: datetime, status: int = 429, **fields: Any) -> None:
+        super().__init__(message, status=status, **fields)
+        self.resets_at = resets_at
+
+
+class ServerError(ApiError):
+    """5xx: the service or a proxy before it failed."""
+
+
+class TransportError(ConstantContactError):
+    """No complete answer came: no connection, a broken one, or a broken TLS handshake."""
+
+    maybe_applied: bool
+    """True where a write may have reached the server: look before you send it again."""
+
+    def __init__(self, message: str, *, maybe_applied: bool = False) -> None:
+        super().__init__(message)
+        self.maybe_applied = maybe_applied
+
+
+class RequestTimeoutError(TransportError, TimeoutError):
+    """One attempt took longer than the client's `timeout`."""
+
+
+class AuthorizationError(ConstantContactError):
+    """An authorization flow ended without a token: denied, expired, or a state that does not match."""
+
+    error: str | None
+    """The machine-readable code of the authorization server, such as `access_denied`."""
+
+    def __init__(self, message: str, *, error: str | None = None) -> None:
+        super().__init__(message)
+        self.error = error
+
+
+class TokenRefreshError(AuthorizationError):
+    """No new access token could be had now; a later call tries again."""
+
+
+class ReauthorizationRequiredError(TokenRefreshError):
+    """The refresh token is spent, revoked or lapsed (`invalid_grant`): a person must authorize again."""
+
+
+class TokenStoreError(ConstantContactError):
+    """The token store could not be read, written or locked."""
+
+
+class InvalidRequestError(ConstantContactError, ValueError):
+    """Refused before anything was sent, because the API would certainly refuse it; names the rule."""
+
+
+class ClientClosedError(ConstantContactError):
+    """The client was closed before or during the call."""
+
+
+class DecodeError(ConstantContactError):
+    """The answer is not JSON, or not of the shape the API promises."""
+
+    path: str
+    """Where in the answer, such as `$.contacts[3].created_at`."""
+
+    def __init__(self, message: str, *, path: str = "$") -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class PaginationError(ConstantContactError):
+    """A link to the next page repeats or leads away from the API: following it would loop or leak."""
+
+    url: str
+    """The link as the server gave it, without what could hold an address."""
+
+    def __init__(self, message: str, *, url: str) -> None:
+        super().__init__(message)
+        self.url = url
+
+
+class SegmentNotReadyError(ConstantContactError):
+    """The API was still computing the segment (202) when the deadline came; ask again later."""
