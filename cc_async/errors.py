@@ -50,14 +50,15 @@ class ErrorDetail:
 class ConstantContactError(Exception):
     """The root of all exceptions of this library."""
 
+    maybe_applied: bool = False
+    """True where a write may have taken effect although the call failed: look before you send it again."""
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by state, because BaseException cannot replay keyword-only arguments."""
         return _rebuild, (type(self), self.args, self.__dict__.copy())
 
 
-def _rebuild(
-    cls: type[ConstantContactError], args: tuple[Any, ...], state: dict[str, Any]
-) -> ConstantContactError:
+def _rebuild(cls: type[ConstantContactError], args: tuple[Any, ...], state: dict[str, Any]) -> ConstantContactError:
     error = cls.__new__(cls, *args)
     error.args = args
     error.__dict__.update(state)
@@ -75,8 +76,6 @@ class ApiError(ConstantContactError):
     """The answer's headers; look-ups ignore case."""
     body: str
     """The start of the body, redacted, at most `BODY_LIMIT` characters."""
-    maybe_applied: bool
-    """True where a write may have taken effect although it failed: look before you send it again."""
 
     def __init__(
         self,
@@ -171,12 +170,13 @@ class ServerError(ApiError):
 class TransportError(ConstantContactError):
     """No complete answer came: no connection, a broken one, or a broken TLS handshake."""
 
-    maybe_applied: bool
-    """True where a write may have reached the server: look before you send it again."""
+    permanent: bool
+    """True where trying again cannot help, as with a certificate that is not trusted."""
 
-    def __init__(self, message: str, *, maybe_applied: bool = False) -> None:
+    def __init__(self, message: str, *, maybe_applied: bool = False, permanent: bool = False) -> None:
         super().__init__(message)
         self.maybe_applied = maybe_applied
+        self.permanent = permanent
 
 
 class RequestTimeoutError(TransportError, TimeoutError):
@@ -219,10 +219,13 @@ class DecodeError(ConstantContactError):
 
     path: str
     """Where in the answer, such as `$.contacts[3].created_at`."""
+    malformed: bool
+    """True where the body is no JSON at all: cut off, or a page of HTML."""
 
-    def __init__(self, message: str, *, path: str = "$") -> None:
+    def __init__(self, message: str, *, path: str = "$", malformed: bool = False) -> None:
         super().__init__(message)
         self.path = path
+        self.malformed = malformed
 
 
 class PaginationError(ConstantContactError):

@@ -1,18 +1,45 @@
 """The rules of the wire as pure functions: URLs, queries, links, error bodies and headers, without I/O."""
 
+import ipaddress
+import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Self
+from typing import Any, Self
+from urllib.parse import quote, unquote
+
+from yarl import URL
 
 from cc_async._version import __version__
+from cc_async.errors import (
+    BODY_LIMIT,
+    ApiError,
+    AuthenticationError,
+    BadRequestError,
+    ConflictError,
+    DecodeError,
+    ErrorDetail,
+    InvalidRequestError,
+    NotFoundError,
+    PaginationError,
+    PermissionDeniedError,
+    QuotaExceededError,
+    RateLimitError,
+    ServerError,
+    UnsupportedMediaTypeError,
+)
 
 USER_AGENT = f"cc-async/{__version__} (+https://pypi.org/project/cc-async/)"
 """Sent with every request: the token host refuses the default of some HTTP clients."""
 
 _ADDRESS = re.compile(r"[^\s@<>\"'(),:;=&?/]+(?:@|%40)[^\s@<>\"'(),:;=&?/]+", re.IGNORECASE)
 _TOKEN = re.compile(r"(?i)(bearer\s+)[^\s\"']+|\beyJ[\w.-]{8,}|((?:access|refresh)_token\W{1,4})[^\s\"'&}]+")
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+# --- secrets -----------------------------------------------------------------------------------------------------
 
 
 class Secret(str):
@@ -32,6 +59,264 @@ class Secret(str):
 def redact(text: str) -> str:
     """The text with e-mail addresses and what looks like a token replaced, fit for an exception or a log."""
     return _ADDRESS.sub("<address>", _TOKEN.sub(r"\1\2<token>", text))
+
+
+# --- URLs and queries --------------------------------------------------------------------------------------------
+
+
+def is_loopback(url: URL) -> bool:
+    """Whether the host of the URL is this machine, the only one that plain HTTP may carry a token to."""
+    host = url.host or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def check_endpoint(url: str | URL) -> URL:
+    """An endpoint to send secrets to.
+
+    Raises:
+        InvalidRequestError: it is no absolute URL, holds a password, or is plain HTTP to another machine.
+
+    """
+    try:
+        parsed = URL(url)
+    except ValueError:
+        raise InvalidRequestError("The endpoint is not a URL.") from None
+    if parsed.user or parsed.password or parsed.query_string or parsed.fragment or not parsed.host:
+        raise InvalidRequestError("An endpoint is an absolute URL without user, query or fragment.")
+    if parsed.scheme != "https" and not (parsed.scheme == "http" and is_loopback(parsed)):
+        raise InvalidRequestError(
+            f"{parsed.scheme}://{parsed.host} would send tokens unprotected: use https (http only to this machine)."
+        )
+    return parsed
+
+
+def segment(value: str) -> str:
+    """An id as one path segment, whatever characters it holds.
+
+    Raises:
+        InvalidRequestError: it is empty, or no text that a URL can carry.
+
+    """
+    if not isinstance(value, str) or not value:
+        raise InvalidRequestError("An id must be a string that is not empty.")
+    try:
+        quoted = quote(value, safe="")
+    except UnicodeEncodeError:
+        raise InvalidRequestError("An id must be valid Unicode.") from None
+    return quoted if quoted.strip(".") else quoted.replace(".", "%2E")
+
+
+def timestamp(value: datetime | str, *, rounded_up: bool = False) -> str:
+    """A moment as the API's filters take it, in UTC with a `Z`; a string is passed on as it is.
+
+    Finer than a millisecond it is rounded, down or up, so that a bound never shuts out what it should let in.
+
+    Raises:
+        InvalidRequestError: the datetime is naive, so its moment is unknown.
+
+    """
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        raise InvalidRequestError("A time filter needs an aware datetime, such as datetime.now(UTC), or a string.")
+    moment = value.astimezone(UTC)
+    if rounded_up and moment.microsecond % 1_000:
+        moment += timedelta(milliseconds=1)
+    text = moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds")
+    return text.removesuffix("+00:00") + "Z"
+
+
+def csv(name: str, value: str | Iterable[str], *, at_most: int | None = None) -> str:
+    """Several values as one parameter.
+
+    Raises:
+        InvalidRequestError: there is none, which would mean no filter at all, or more than the API takes.
+
+    """
+    parts = value.split(",") if isinstance(value, str) else list(value)
+    if not parts or not all(isinstance(part, str) and part for part in parts):
+        raise InvalidRequestError(f"{name} must hold at least one value, each a string that is not empty.")
+    if at_most and len(parts) > at_most:
+        raise InvalidRequestError(f"{name} takes at most {at_most} values at a time, not {len(parts)}.")
+    return ",".join(parts)
+
+
+def query(params: Mapping[str, Any]) -> str:
+    """A query string in which `+` travels as `%2B`; None is left out, booleans are true and false."""
+    pairs = []
+    for name, value in params.items():
+        for item in value if isinstance(value, (list, tuple)) else [value]:
+            text = str(item).lower() if isinstance(item, bool) else str(item)
+            if item is not None:
+                pairs.append(f"{quote(name, safe='')}={quote(text, safe=',:')}")
+    return "&".join(pairs)
+
+
+def with_query(url: str, params: Mapping[str, Any]) -> str:
+    """The URL with parameters added behind those it has, which are kept byte for byte."""
+    added = query(params)
+    if not added:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}{added}"
+
+
+# --- links -------------------------------------------------------------------------------------------------------
+
+
+def next_href(links: Any) -> str | None:
+    """The link to the next page; None at the end, which has four shapes: no links, null, `{}`, or no `next`.
+
+    Raises:
+        DecodeError: there is a link, but not of the shape that a link has; taking it for the end would lose pages.
+
+    """
+    found, path = links, "$._links"
+    for name in ("next", "href"):
+        if not found:
+            return None
+        if not isinstance(found, dict):
+            raise DecodeError("The link to the next page cannot be read.", path=path)
+        found, path = found.get(name), f"{path}.{name}"
+    if found is not None and not isinstance(found, str):
+        raise DecodeError("The link to the next page cannot be read.", path=path)
+    return found or None
+
+
+def follow(base: URL, href: str) -> str:
+    """A link as a path with its query, byte for byte, once it is known to stay within the API.
+
+    Raises:
+        PaginationError: it leads to another origin, or out of the API's base path.
+
+    """
+    try:
+        url = URL(href, encoded=True)
+        foreign = url.absolute and (url.origin() != base.origin() or url.user is not None)
+    except ValueError:
+        foreign = True
+    if foreign or re.search(r"[\x00-\x20\x7f\\]", href) or href.startswith("//"):
+        raise PaginationError("The link to the next page leads to another server and was not followed.", url=bare(href))
+    relative = href[href.index("/", href.index("//") + 2) :] if url.absolute else href
+    path = unquote(relative.partition("?")[0].partition("#")[0])
+    inside = path.startswith(base.raw_path.rstrip("/") + "/") and ".." not in path.split("/") and "\\" not in path
+    if not inside:
+        raise PaginationError("The link to the next page leads out of the API and was not followed.", url=bare(href))
+    return relative.partition("#")[0]
+
+
+def bare(href: str) -> str:
+    """A link fit to be shown: without its query, which may hold an address."""
+    return redact(href.partition("?")[0])[:200]
+
+
+def target(base: URL, path: str, params: Mapping[str, Any] | None = None) -> str:
+    """A path that a user gave, or the link of an answer, as a path below the base URL with its query.
+
+    Raises:
+        InvalidRequestError: it leads out of the API.
+
+    """
+    prefix = base.raw_path.rstrip("/")
+    try:
+        found = follow(base, path if path.startswith((prefix + "/", "http")) else f"{prefix}{path}")
+    except PaginationError:
+        found = ""
+    if not found or not path.startswith(("/", "http")):
+        raise InvalidRequestError("The path must lie within the API and begin with a slash, such as /contact_lists.")
+    return with_query(found[len(prefix) :], params or {})
+
+
+# --- error answers -----------------------------------------------------------------------------------------------
+
+_CLASSES: dict[int, type[ApiError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    415: UnsupportedMediaTypeError,
+    429: RateLimitError,
+}
+_HINTS = {
+    401: "The access token is not valid here: authorize again, or hand in another one.",
+    403: "A scope or a privilege is missing, the app is deactivated, or the path does not exist.",
+    404: "Nothing has this id, or it is malformed.",
+    429: "The limit of requests a second was reached again and again; another program may use the same API key.",
+}
+
+
+def error_details(body: bytes) -> tuple[ErrorDetail, ...]:
+    """What an error body says, in any of its shapes: an array, an object, a bare message; nothing for HTML."""
+    try:
+        plain = json.loads(body)
+    except (ValueError, RecursionError):
+        return ()
+    entries = plain if isinstance(plain, list) else [plain]
+    details = (_detail(entry) for entry in entries if isinstance(entry, dict))
+    return tuple(detail for detail in details if detail != ErrorDetail())
+
+
+def _detail(entry: dict[str, Any]) -> ErrorDetail:
+    key, message = entry.get("error_key"), entry.get("error_message", entry.get("message"))
+    return ErrorDetail(
+        key if isinstance(key, str) else None,
+        redact(message) if isinstance(message, str) else None,
+    )
+
+
+def is_quota(details: tuple[ErrorDetail, ...]) -> bool:
+    """Whether a 429 means the day's quota: by its key, or by the sentence of a gateway that sends no key."""
+    return any(
+        detail.key == "quota_exceeded" or (detail.key is None and detail.message == "Limit Exceeded")
+        for detail in details
+    )
+
+
+def is_throttle(details: tuple[ErrorDetail, ...]) -> bool:
+    """Whether a 429 means the limit per second; one whose body says nothing comes from before the service too."""
+    return not is_quota(details) and (not details or any(detail.key in {"throttled", None} for detail in details))
+
+
+def api_error(
+    status: int, headers: Mapping[str, str], body: bytes, *, resets_at: datetime, maybe_applied: bool = False
+) -> ApiError:
+    """The exception for an error answer, which shows neither tokens nor e-mail addresses that the server repeats."""
+    details = error_details(body)
+    fields: dict[str, Any] = {
+        "status": status,
+        "errors": details,
+        "headers": {name: redact(value) for name, value in headers.items()},
+        "body": redact(body[: 4 * BODY_LIMIT].decode(errors="replace")),
+        "maybe_applied": maybe_applied,
+    }
+    cls = _CLASSES.get(status, ServerError if status >= 500 else ApiError)
+    message = _message(status, details, maybe_applied=maybe_applied)
+    if status == 429 and is_quota(details):
+        return QuotaExceededError(quota_message(resets_at), resets_at=resets_at, **fields)
+    if cls is RateLimitError:
+        return RateLimitError(message, retry_after=retry_after(headers), **fields)
+    if cls is ConflictError:
+        found = next((_UUID.search(detail.message) for detail in details if detail.message), None)
+        return ConflictError(message, contact_id=found and found.group(), **fields)
+    return cls(message, **fields)
+
+
+def quota_message(resets_at: datetime) -> str:
+    """What to tell a user whose quota is spent."""
+    return f"The day's quota of requests is spent; no retry helps before {resets_at:%Y-%m-%d %H:%M} UTC."
+
+
+def _message(status: int, details: tuple[ErrorDetail, ...], *, maybe_applied: bool) -> str:
+    said = "; ".join(": ".join(filter(None, (detail.key, detail.message))) for detail in details[:5])
+    parts = [f"The API answered {status}" + (f" ({said})." if said else "."), _HINTS.get(status, "")]
+    if 300 <= status < 400:
+        parts.append("A redirect is never followed with a token: check the base URL.")
+    if maybe_applied:
+        parts.append("The write may have taken effect: look before you send it again.")
+    return " ".join(filter(None, parts))
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

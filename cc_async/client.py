@@ -1,0 +1,94 @@
+"""The client: one object to make, use in an `async with`, and close."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+from cc_async.auth import TokenProvider
+from cc_async.codec import Decoded, dumps, loads
+from cc_async.limits import Limiter
+from cc_async.resources.contacts import Contacts
+from cc_async.retry import RetryPolicy
+from cc_async.session import BASE_URL, Answer, ApiResponse, Call, Session
+from cc_async.wire import target
+
+
+class ConstantContact:
+    """A client of the Constant Contact V3 API for one account, in one event loop.
+
+    `auth` is an access token, an `OAuth2`, or any object with `async token(rejected=None) -> str`. A `client_session`
+    that is lent is used with its proxies and tracing, and never closed. Lend one `rate_limiter` to all clients with the
+    same API key, because the limit is the key's. `timeout` is in seconds, for one attempt, without the wait at the
+    limiter. `strict` raises a DecodeError where a value cannot be read, instead of leaving it None.
+
+    Raises:
+        InvalidRequestError: `base_url` would send the token unprotected, or a number makes no sense.
+
+    """
+
+    def __init__(
+        self,
+        auth: str | TokenProvider,
+        *,
+        base_url: str = BASE_URL,
+        client_session: aiohttp.ClientSession | None = None,
+        rate_limiter: Limiter | None = None,
+        retry: RetryPolicy | None = None,
+        timeout: float = 30.0,
+        strict: bool = False,
+    ) -> None:
+        self._session = Session(
+            auth,
+            base_url=base_url,
+            client_session=client_session,
+            rate_limiter=rate_limiter,
+            retry=retry,
+            timeout=timeout,
+            strict=strict,
+        )
+        self.contacts = Contacts(self._session)
+
+    @property
+    def rate_limiter(self) -> Limiter:
+        """The limiter, whose `remaining_today` tells what is left of the day's quota."""
+        return self._session.rate_limiter
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._session.closed
+
+    async def request(
+        self, method: str, path: str, *, params: Mapping[str, Any] | None = None, json: Any = None
+    ) -> ApiResponse[Any]:
+        """Send any request of the API, with the same token, limit and retries.
+
+        `path` is one below the base URL, such as `/contact_lists`, or the `href` of a link in an answer. A sequence in
+        `params` is sent as several parameters. `json` may hold models too; the data is plain JSON, None without a body.
+        POST and PUT are not repeated once they may have been applied, except PUT of a contact.
+
+        Raises:
+            InvalidRequestError: the path leads out of the API.
+
+        """
+        body = None if json is None else dumps(json)
+        call = Call(method=method.upper(), path=target(self._session.base_url, path, params), body=body, parse=_plain)
+        return await self._session.request(call)
+
+    async def close(self) -> None:
+        """End all calls and streams with ClientClosedError and close the connections."""
+        await self._session.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def _plain(answer: Answer) -> Decoded[Any]:
+    return Decoded(loads(answer.body) if answer.body.strip() else None)

@@ -1,0 +1,1 @@
+"""The models: what the API answers (`contact`) and what it accepts (`requests`)."""

@@ -1,0 +1,247 @@
+"""Streams over collections that come in pages: lazy, resumable, and clean to leave."""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+from weakref import WeakSet
+
+import attrs
+
+from cc_async.codec import Decoded, Problem, report
+from cc_async.errors import InvalidRequestError
+from cc_async.readahead import FetchPage, RawPage, Walk
+from cc_async.wire import with_query
+
+T = TypeVar("T")
+_LOG = logging.getLogger("cc_async")
+_REMEMBERED = 4
+"""Pages whose ids are remembered to notice repeats: insertions shift the numbered pages by as many contacts."""
+
+
+@attrs.frozen(kw_only=True)
+class Page(Generic[T]):
+    """One page of a collection."""
+
+    items: list[T] = attrs.field(repr=lambda items: f"<{len(items)} items>")
+    next_url: str | None = attrs.field(repr=lambda url: "None" if url is None else "'…'")
+    """Give it to `list(start=...)` to go on after this page, in another process too; None on the last page.
+
+    A plain string without a token, but the filters are in it: where one is an e-mail address, so is the address.
+    """
+    total: int | None = None
+    """How many items the whole collection has, as far as the API has said so yet."""
+    status: int
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    problems: tuple[Problem, ...] = ()
+    """What of the page could not be read and became None."""
+    repeated: tuple[str, ...] = ()
+    """The ids of contacts that came again, since others were created during the walk; they are not in `items`."""
+    previous_total: int | None = None
+    """What `total` was before, where this page changed it: contacts were created or deleted during the walk."""
+
+
+@attrs.frozen(kw_only=True)
+class PageSource(Generic[T]):
+    """What a Pager needs to know of its collection."""
+
+    fetch_page: FetchPage
+    decode: Callable[[list[Any]], Awaitable[Decoded[list[T]]]]
+    check: Callable[[str], str]
+    """Makes sure of a link, or raises a PaginationError."""
+    identify: Callable[[T], str | None]
+    start: str | None
+    size: int | None
+    beside: Mapping[str, str]
+    """Parameters to send again beside every cursor."""
+    strict: bool
+
+
+class Pager(Generic[T]):
+    """A collection as an asynchronous iterable of its items, or with `pages()` of its pages.
+
+    Nothing is sent before the first item is asked for, and iterating again starts afresh. The stream ends when a page
+    carries no link to a next one; an empty page is not the end. Leaving the loop early (`break`, an exception,
+    cancellation) cancels what is under way; inside `async with pager:` it is also awaited.
+
+    Pages are numbered, not a snapshot. While contacts are created or deleted they shift: one that comes again within a
+    few pages is dropped (`Page.repeated`), but one that moves to a page already read is missed. After a walk, ask with
+    `list(updated_after=<its beginning>)` for what changed meanwhile: that covers the missed ones too, except those that
+    moved because another contact was deleted. Only a second walk finds these.
+
+    Raises:
+        ApiError, TransportError, AuthorizationError, ClientClosedError: as every request does.
+        DecodeError: a page cannot be read; of single values only where the client is `strict`.
+        PaginationError: a link leads elsewhere or repeats; the page that carries it is delivered before.
+        SegmentNotReadyError: the segment was still being computed at the deadline.
+
+    """
+
+    def __init__(self, source: PageSource[T], *, read_ahead: int) -> None:
+        if read_ahead < 0:
+            raise InvalidRequestError("read_ahead must be 0 (strictly one page at a time) or more.")
+        self._source = source
+        self._read_ahead = read_ahead
+        self._open: WeakSet[_Pages[T]] = WeakSet()
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        """Iterate over the items."""
+        return _Items(self._walk(self._read_ahead))
+
+    def pages(self) -> AsyncIterator[Page[T]]:
+        """Iterate over the pages, each with the link from which to go on later."""
+        return self._walk(self._read_ahead)
+
+    async def collect(self, max_items: int | None = None) -> list[T]:
+        """All items, or the first `max_items`, as a list."""
+        if max_items is not None and max_items < 0:
+            raise InvalidRequestError("max_items must be 0 or more.")
+        items: list[T] = []
+        pages = self._walk(self._read_ahead, max_items)
+        try:
+            while max_items is None or len(items) < max_items:
+                page = await anext(pages, None)
+                if page is None:
+                    break
+                items += page.items
+        finally:
+            await pages.aclose()
+        return items[:max_items]
+
+    async def first(self) -> T | None:
+        """The first item, or None if there is none; no page is fetched ahead."""
+        pages = self._walk(0)
+        try:
+            async for page in pages:
+                if page.items:
+                    return page.items[0]
+            return None
+        finally:
+            await pages.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """End every iteration over this pager and wait until nothing of them runs."""
+        for pages in list(self._open):
+            await pages.aclose()
+
+    def _walk(self, read_ahead: int, max_items: int | None = None) -> "_Pages[T]":
+        pages = _Pages(self._source, read_ahead, max_items)
+        self._open.add(pages)
+        return pages
+
+
+class _Pages(Generic[T]):
+    """One iteration over the pages; dropped or closed, it ends its walk."""
+
+    def __init__(self, source: PageSource[T], read_ahead: int, max_items: int | None) -> None:
+        most = None if max_items is None or not source.size else -(-max_items // source.size)
+        self._source = source
+        self._walk = Walk(
+            source.fetch_page,
+            start=source.start,
+            check=source.check,
+            read_ahead=read_ahead,
+            size=source.size,
+            most=most,
+        )
+        self._one_at_a_time = asyncio.Lock()
+        self._recent: deque[set[str]] = deque(maxlen=_REMEMBERED)
+        self._total: int | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Page[T]:
+        async with self._one_at_a_time:
+            try:
+                found = await self._walk.head()
+                page = None if found is None else await self._build(*found)
+            except Exception:  # cancellation is no end: who asks again gets the same page
+                self._walk.abandon()
+                raise
+            if page is None:
+                raise StopAsyncIteration
+            self._walk.advance()
+            return page
+
+    async def aclose(self) -> None:
+        """End the iteration and wait until nothing of it runs."""
+        await self._walk.aclose()
+
+    def __del__(self) -> None:
+        # Left early. The tasks do not know this object, so it dies at once, without a garbage collection.
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and so the tasks are gone
+            self._walk.abandon()
+
+    async def _build(self, raw: RawPage, link: str | None) -> Page[T]:
+        decoded = await self._source.decode(raw.envelope.contacts)
+        report(decoded.problems, strict=self._source.strict)
+        items, repeated = self._without_repeats(decoded.value)
+        total, known = raw.envelope.total, self._total
+        changed = total is not None and known is not None and total != known
+        self._total = known if total is None else total
+        if repeated or changed:
+            _LOG.info("The collection changed during the walk: %d came again, total %s", len(repeated), self._total)
+        return Page(
+            items=items,
+            next_url=link and beside(link, self._source.beside),
+            total=self._total,
+            status=raw.status,
+            headers=raw.headers,
+            problems=decoded.problems,
+            repeated=tuple(repeated),
+            previous_total=known if changed else None,
+        )
+
+    def _without_repeats(self, items: list[T]) -> tuple[list[T], list[str]]:
+        seen: set[str] = set()
+        fresh: list[T] = []
+        repeated: list[str] = []
+        for item in items:
+            ident = self._source.identify(item)
+            if ident is not None and (ident in seen or any(ident in ids for ids in self._recent)):
+                repeated.append(ident)
+                continue
+            fresh.append(item)
+            if ident is not None:
+                seen.add(ident)
+        self._recent.append(seen.union(repeated))
+        return fresh, repeated
+
+
+class _Items(Generic[T]):
+    """One iteration over the items."""
+
+    def __init__(self, pages: _Pages[T]) -> None:
+        self._pages = pages
+        self._items: Iterator[T] = iter(())
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        while True:
+            for item in self._items:
+                return item
+            self._items = iter((await anext(self._pages)).items)
+
+    async def aclose(self) -> None:
+        """End the iteration and wait until nothing of it runs."""
+        await self._pages.aclose()
+
+
+def beside(link: str, params: Mapping[str, str]) -> str:
+    """The link with the parameters it does not carry itself."""
+    carried = {pair.partition("=")[0] for pair in link.partition("?")[2].split("&")}
+    return with_query(link, {name: value for name, value in params.items() if name not in carried})

@@ -1,0 +1,151 @@
+"""Faults to order: what is to go wrong, for which requests, and how often."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeAlias
+
+import attrs
+import msgspec
+
+from .answers import BULK, QUOTA, THROTTLED, Answer, Shape, document, html, shaped
+
+Kind: TypeAlias = Literal[
+    "latency",
+    "throttled",
+    "quota",
+    "bulk",
+    "status",
+    "html",
+    "cut",
+    "cut_body",
+    "truncated",
+    "broken",
+    "hang",
+    "redirect",
+    "segment_processing",
+    "body",
+    "mutate",
+    "link",
+]
+KINDS: tuple[str, ...] = Kind.__args__  # type: ignore[attr-defined] # typeshed does not know what a Literal holds
+REFUSALS: Mapping[str, Answer] = {"throttled": THROTTLED, "quota": QUOTA, "bulk": BULK}
+SILENT = ("cut", "hang")  # kinds that answer nothing
+_SPOILERS = ("cut_body", "truncated", "broken", "mutate", "link")  # kinds that need the true answer
+
+
+@attrs.frozen(kw_only=True)
+class Fault:
+    """One thing that goes wrong; `path` is a regular expression, matched from the start of the path under /v3.
+
+    `path="token"` stands for the token endpoint, and None for every path of the API. `times=None` means always;
+    the first `after` requests that match are spared. `when` says whether a write is still applied.
+    """
+
+    kind: Kind = attrs.field(validator=attrs.validators.in_(KINDS))
+    method: str | None = None
+    path: str | re.Pattern[str] | None = None
+    times: int | None = 1
+    after: int = 0
+    when: Literal["before", "after"] = attrs.field(
+        default="before", validator=attrs.validators.in_(("before", "after"))
+    )
+
+    seconds: float = 0.0  # latency
+    status: int = 500  # status, body
+    shape: Shape = "array"  # status
+    key: str = "contacts.api.internal_error"  # status
+    message: str = "There was a problem with our internal service."  # status
+    headers: Mapping[str, str] = attrs.field(factory=dict)  # of any kind that answers
+    body: bytes = b""  # body
+    content_type: str = "application/json"  # body
+    location: str = "https://elsewhere.example.com/"  # redirect
+    href: str = ""  # link
+    change: Callable[[Any], Any] | None = None  # mutate: may change the document in place, or return another
+    reset: bool = False  # cut, cut_body: end with RST instead of FIN
+
+    def matches(self, method: str, path: str, query: str) -> bool:
+        """Tell whether a request is one of those that this fault is for."""
+        if self.method not in (None, method) or (
+            self.kind == "segment_processing" and "segment_id=" not in query
+        ):
+            return False
+        names = _names(path)
+        pattern = re.compile("/" if self.path is None else self.path)
+        return any(pattern.match(name) for name in names[: 1 if self.path is None else None])
+
+    @property
+    def spares_the_write(self) -> bool:
+        """Whether the request never reaches the service."""
+        return self.when == "before" and self.kind not in ("latency", *_SPOILERS)
+
+    def spoil(self, answer: Answer) -> Answer:
+        """Return what this fault makes of the true answer."""
+        if self.kind in _SPOILERS:
+            if not answer.body:
+                return answer
+            changed = attrs.evolve(answer, body=self._spoiled(answer.body))
+        else:
+            changed = self._instead() or answer
+        return attrs.evolve(changed, headers={**changed.headers, **self.headers})
+
+    def _instead(self) -> Answer | None:
+        if self.kind == "status":
+            return shaped(self.status, self.shape, self.key, self.message)
+        others = {
+            "html": html(200, "Welcome"),
+            "redirect": Answer(302, headers={"Location": self.location}),
+            "segment_processing": document({"contacts": [], "status": "processing"}, 202),
+            "body": Answer(self.status, self.body, self.content_type),
+        }
+        return REFUSALS.get(self.kind) or others.get(self.kind)
+
+    def _spoiled(self, body: bytes) -> bytes:
+        if self.kind in ("cut_body", "truncated"):
+            return body[: len(body) // 2] if self.kind == "truncated" else body
+        if self.kind == "broken":
+            return body[:-1] + b",,]"
+        content = msgspec.json.decode(body)
+        if self.kind == "link" and isinstance(content, dict):
+            content["_links"] = {"next": {"href": self.href}}
+        elif self.change is not None:
+            changed = self.change(content)
+            content = content if changed is None else changed
+        return msgspec.json.encode(content)
+
+
+class Faults:
+    """The faults that are still to happen, oldest first."""
+
+    def __init__(self) -> None:
+        self._ordered: list[tuple[Fault, list[int]]] = []
+
+    def add(self, fault: Fault) -> None:
+        """Order one more."""
+        self._ordered.append((fault, [0]))
+
+    def clear(self) -> None:
+        """Forget all that were ordered."""
+        self._ordered.clear()
+
+    def due(self, method: str, path: str, query: str, *, refusals: bool) -> list[Fault]:
+        """Return the faults that befall this request, and count them: all delays, and one of another kind.
+
+        The gateway asks first, for `refusals` only, so that what it refuses spends no other fault.
+        """
+        due: list[Fault] = []
+        for fault, seen in self._ordered:
+            if (fault.kind in REFUSALS) is not refusals or not fault.matches(method, path, query):
+                continue
+            if fault.kind != "latency" and any(other.kind != "latency" for other in due):
+                continue
+            seen[0] += 1
+            if seen[0] > fault.after and (fault.times is None or seen[0] <= fault.after + fault.times):
+                due.append(fault)
+        return due
+
+
+def _names(path: str) -> list[str]:
+    """Return the names by which a fault may call a path; the API's come first, and begin with a slash."""
+    if path.startswith("/v3/"):
+        return [path.removeprefix("/v3"), path]
+    return ["token" if path.endswith("/token") else "", path]

@@ -1,0 +1,264 @@
+"""The authorization server: codes, devices, refresh tokens that work once, access tokens that end."""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from urllib.parse import parse_qsl, urlencode
+
+import attrs
+
+from .answers import Answer, document, html, shaped
+from .chance import mix, secret
+from .settings import Settings
+
+_CODE_LIFETIME = 600
+_UNUSED_LIFETIME = 180 * 86_400  # refresh tokens that nobody uses end after 180 days
+_SLOWER = 5  # seconds that a poll which came too soon adds to the interval
+_ALL_SCOPES = "contact_data campaign_data account_read account_update offline_access"
+DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+
+
+@attrs.define
+class _Code:
+    redirect_uri: str
+    scope: str
+    challenge: str | None
+    expires: float
+
+
+@attrs.define
+class _Device:
+    user_code: str
+    scope: str
+    expires: float
+    interval: float
+    polled: float | None = None
+    decision: str | None = None  # approved, denied or None
+
+
+@attrs.define
+class _RefreshToken:
+    scope: str
+    used: float
+    spent: bool = False
+
+
+@attrs.frozen
+class _Access:
+    scope: str
+    expires: float
+
+
+class Denied(Exception):  # noqa: N818 - an answer of the token endpoint, not an error of the sandbox
+    """A request that the authorization server turns down."""
+
+    def __init__(self, error: str, description: str, status: int = 400) -> None:
+        super().__init__(error, description)
+        self.answer = shaped(status, "oauth", error, description)
+
+
+class Authorization:
+    """Grants of one application to one account."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._issued = 0
+        self._codes: dict[str, _Code] = {}
+        self._devices: dict[str, _Device] = {}
+        self._refresh: dict[str, _RefreshToken] = {}
+        self._access: dict[str, _Access] = {}
+        self.client_id = secret(settings.seed, 201)[:36]
+        self.client_secret = secret(settings.seed, 202)[:22]
+        self.refreshes = 0
+        self.spent_token_uses = 0
+
+    def grant(self, scope: str = _ALL_SCOPES) -> dict[str, object]:
+        """Issue tokens, as the answer to a grant lists them."""
+        access, expires = self._secret(), self._now() + self._settings.token_lifetime
+        self._access[access] = _Access(scope, expires)
+        answer: dict[str, object] = {
+            "token_type": "Bearer",
+            "expires_in": int(self._settings.token_lifetime),
+            "access_token": access,
+            "scope": scope,
+        }
+        if "offline_access" in scope.split():
+            answer["refresh_token"] = refresh = self._secret()
+            self._refresh[refresh] = _RefreshToken(scope, self._now())
+        return answer
+
+    def scope_of(self, authorization: str) -> str | None:
+        """Return what the bearer of a header may do; None where the token is missing, unknown or over."""
+        kind, _, token = authorization.partition(" ")
+        known = self._access.get(token) if kind.lower() == "bearer" else None
+        return known.scope if known is not None and known.expires > self._now() else None
+
+    def current(self) -> str:
+        """Return the newest access token that is valid, issuing one if need be."""
+        now = self._now()
+        valid = (token for token, known in reversed(self._access.items()) if known.expires > now)
+        return next(valid, None) or str(self.grant("contact_data")["access_token"])
+
+    def current_refresh_token(self) -> str:
+        """Return the newest refresh token that was not spent, issuing one if need be."""
+        valid = (token for token, known in reversed(self._refresh.items()) if not known.spent)
+        return next(valid, None) or str(self.grant()["refresh_token"])
+
+    def revoke(self, token: str) -> None:
+        """End one token, of either kind."""
+        self._access.pop(token, None)
+        self._refresh.pop(token, None)
+
+    def expire(self) -> None:
+        """End all access tokens."""
+        self._access.clear()
+
+    def decide(self, user_code: str, decision: str) -> None:
+        """Let the person at the other device approve or deny; raises KeyError for an unknown code."""
+        for device in self._devices.values():
+            if device.user_code == user_code:
+                device.decision = decision
+                return
+        raise KeyError(user_code)
+
+    def authorize(self, query: str) -> Answer:
+        """Answer the browser that asks for a code, as if a person had agreed."""
+        given = dict(parse_qsl(query))
+        redirect = given.get("redirect_uri", "")
+        if given.get("client_id") != self.client_id or not redirect:
+            return html(400, "Bad Request")
+        state = {"state": given["state"]} if "state" in given else {}
+        if given.get("response_type") != "code" or given.get("code_challenge_method", "S256") != "S256":
+            outcome = {"error": "invalid_request"}
+        else:
+            outcome = {"code": self._secret()}
+            expires = self._now() + _CODE_LIFETIME
+            self._codes[outcome["code"]] = _Code(
+                redirect, given.get("scope", ""), given.get("code_challenge"), expires
+            )
+        joint = "&" if "?" in redirect else "?"
+        return Answer(302, headers={"Location": f"{redirect}{joint}{urlencode(outcome | state)}"})
+
+    def device(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Start a device grant."""
+        form = _form(body, headers)
+        self._authenticate(form, headers)
+        code, user_code = self._secret(), f"{mix(self._settings.seed, 203, self._issued) & 0xFFFFFFFF:08X}"
+        settings, scope = self._settings, form.get("scope", "")
+        expires = self._now() + settings.device_lifetime
+        self._devices[code] = _Device(user_code, scope, expires, settings.device_interval)
+        verification = "https://authz.example.com/activate"
+        return document(
+            {
+                "device_code": code,
+                "user_code": user_code,
+                "verification_uri": verification,
+                "verification_uri_complete": f"{verification}?user_code={user_code}",
+                "expires_in": int(settings.device_lifetime),
+                "interval": settings.device_interval,
+            }
+        )
+
+    def token(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Answer a request for tokens."""
+        agent = headers.get("User-Agent", "")
+        if self._settings.refuse_default_agents and (not agent or agent.startswith(("Python/", "python-"))):
+            return html(403, "Forbidden")
+        form = _form(body, headers)
+        public = self._authenticate(form, headers)
+        grants: dict[str, Callable[[], dict[str, object]]] = {
+            "authorization_code": lambda: self._by_code(form, public=public),
+            "refresh_token": lambda: self._by_refresh_token(form),
+            DEVICE_GRANT: lambda: self._by_device(form),
+        }
+        grant = grants.get(form.get("grant_type", ""))
+        if grant is None:
+            raise Denied("unsupported_grant_type", "The grant type is not supported.")
+        return document(grant(), headers={"Cache-Control": "no-store"})
+
+    def _by_code(self, form: Mapping[str, str], *, public: bool) -> dict[str, object]:
+        code = self._codes.pop(form.get("code", ""), None)
+        if code is None or code.expires < self._now() or code.redirect_uri != form.get("redirect_uri"):
+            raise Denied("invalid_grant", "The authorization code is invalid or has expired.")
+        if public and code.challenge is None:
+            raise Denied("invalid_grant", "PKCE is required.")
+        if code.challenge is not None and code.challenge != challenge(form.get("code_verifier", "")):
+            raise Denied("invalid_grant", "PKCE verification failed.")
+        return self.grant(code.scope)
+
+    def _by_refresh_token(self, form: Mapping[str, str]) -> dict[str, object]:
+        token = self._refresh.get(form.get("refresh_token", ""))
+        now = self._now()
+        if token is not None and token.spent:
+            self.spent_token_uses += 1
+        if token is None or token.spent or now - token.used > _UNUSED_LIFETIME:
+            raise Denied("invalid_grant", "The refresh token is invalid or expired.")
+        self.refreshes += 1
+        token.used = now
+        if self._settings.rotating:
+            token.spent = True
+            return self.grant(token.scope)
+        answer = self.grant(" ".join(name for name in token.scope.split() if name != "offline_access"))
+        answer["scope"] = token.scope
+        if self._settings.refresh_token_in_answer:
+            answer["refresh_token"] = form["refresh_token"]
+        return answer
+
+    def _by_device(self, form: Mapping[str, str]) -> dict[str, object]:
+        device, now = self._devices.get(form.get("device_code", "")), self._now()
+        if device is None:
+            raise Denied("invalid_grant", "The device code is invalid.")
+        if device.expires <= now:
+            raise Denied("expired_token", "The device code has expired.")
+        early = device.polled is not None and now - device.polled < device.interval
+        device.polled = now
+        if device.decision == "denied":
+            raise Denied("access_denied", "The request was denied.")
+        if early:
+            device.interval += _SLOWER
+            raise Denied("slow_down", "The device polls too often.")
+        if device.decision is None:
+            raise Denied("authorization_pending", "The device authorization is pending.")
+        del self._devices[form["device_code"]]
+        return self.grant(device.scope)
+
+    def _authenticate(self, form: Mapping[str, str], headers: Mapping[str, str]) -> bool:
+        """Tell whether the client is a public one; raises Denied for one that is not known."""
+        given = _basic(headers.get("Authorization", ""))
+        if given is not None:
+            known = f"{self.client_id}:{self.client_secret}"
+            if hmac.compare_digest(given.encode(), known.encode()):
+                return False
+        elif self._settings.public_client and form.get("client_id") == self.client_id:
+            return True
+        raise Denied("invalid_client", "Client authentication failed.", 401)
+
+    def _secret(self) -> str:
+        self._issued += 1
+        return f"eyJ{secret(self._settings.seed, 204, self._issued)}"
+
+    def _now(self) -> float:
+        return self._settings.clock()
+
+
+def challenge(verifier: str) -> str:
+    """Return the S256 challenge that belongs to a PKCE verifier."""
+    return base64.urlsafe_b64encode(sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+
+
+def _basic(authorization: str) -> str | None:
+    kind, _, credentials = authorization.partition(" ")
+    if kind.lower() != "basic":
+        return None
+    try:
+        return base64.b64decode(credentials, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+
+
+def _form(body: bytes, headers: Mapping[str, str]) -> dict[str, str]:
+    if headers.get("Content-Type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
+        raise Denied("invalid_request", "The request must be form-encoded.")
+    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))

@@ -1,0 +1,330 @@
+"""The sandbox itself: a real socket, the gateway in front of the API, and what a test may ask of both."""
+
+import asyncio
+import socket
+import struct
+import zlib
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self, cast
+
+import attrs
+from aiohttp import web
+
+from .answers import ACCESS_DENIED, THROTTLED, UNAUTHORIZED, Answer
+from .chance import Dice, identifier
+from .faults import REFUSALS, SILENT, Fault, Faults, Kind
+from .handlers import Api, Call, is_write
+from .limits import Limits, RateMeter
+from .oauth import Authorization, Denied
+from .settings import Settings
+from .store import Store
+
+_OAUTH = "/oauth2/default/v1"
+_ENDPOINTS = {
+    f"{_OAUTH}/token": "token",
+    f"{_OAUTH}/authorize": "authorize",
+    f"{_OAUTH}/device/authorize": "device",
+}
+_SECRET_HEADERS = ("authorization", "cookie")
+_COMPRESSED_FROM = 1024  # bytes
+_LARGEST_BODY = 16 << 20
+_PATIENCE = 0.01  # seconds that requests under way have to end when the sandbox closes; 0 would mean for ever
+
+
+@attrs.frozen(kw_only=True)
+class Record:
+    """One request that arrived; `status` is 0 where nothing was answered."""
+
+    endpoint: str  # api, token, authorize, device
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str] = attrs.field(repr=False)  # in lower case, without credentials
+    status: int
+    arrived: float  # by the monotonic clock
+    applied: bool  # whether a write took effect, or tokens were issued
+
+
+@attrs.define(kw_only=True, eq=False, repr=False)
+class Sandbox(Settings):
+    """A local server that behaves like the Constant Contact V3 API; an async context manager.
+
+    Everything in `Settings` can be given by keyword. Its contacts, identifiers and tokens follow from `seed`.
+    """
+
+    store: Store = attrs.field(init=False)
+    requests: list[Record] = attrs.field(init=False, factory=list)
+    _limits: Limits = attrs.field(init=False)
+    _token_meter: RateMeter = attrs.field(init=False, factory=RateMeter)
+    _authorization: Authorization = attrs.field(init=False)
+    _faults: Faults = attrs.field(init=False, factory=Faults)
+    _api: Api = attrs.field(init=False)
+    _dice: Dice = attrs.field(init=False)
+    _runner: web.AppRunner | None = attrs.field(init=False, default=None)
+    _origin: str = attrs.field(init=False, default="")
+
+    def __attrs_post_init__(self) -> None:
+        self.store = Store(self)
+        self._limits = Limits(self)
+        self._authorization = Authorization(self)
+        self._authorization.grant()
+        self._api = Api(self, self.store)
+        self._dice = Dice(self.seed)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def start(self) -> None:
+        """Listen on 127.0.0.1; does nothing if it does already."""
+        if self._runner is not None:
+            return
+        app = web.Application(client_max_size=_LARGEST_BODY)
+        app.router.add_route("*", "/{path:.*}", self._serve)
+        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_PATIENCE)
+        self._runner = runner
+        try:
+            await runner.setup()
+            await web.TCPSite(runner, "127.0.0.1", self.port).start()
+        except BaseException:
+            await self.close()
+            raise
+        host, port = runner.addresses[0][:2]
+        self._origin = f"http://{host}:{port}"
+
+    async def close(self) -> None:
+        """Cut every connection and stop listening; does nothing if it has already."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+
+    @property
+    def base_url(self) -> str:
+        """Where the API is."""
+        return f"{self._origin}/v3"
+
+    @property
+    def token_url(self) -> str:
+        """Where tokens are issued."""
+        return f"{self._origin}{_OAUTH}/token"
+
+    @property
+    def authorize_url(self) -> str:
+        """Where a browser is sent to authorize."""
+        return f"{self._origin}{_OAUTH}/authorize"
+
+    @property
+    def device_url(self) -> str:
+        """Where a device starts to authorize."""
+        return f"{self._origin}{_OAUTH}/device/authorize"
+
+    @property
+    def client_id(self) -> str:
+        """The application's id, which is also its API key."""
+        return self._authorization.client_id
+
+    @property
+    def client_secret(self) -> str:
+        """The secret of the application, where it is a confidential one."""
+        return self._authorization.client_secret
+
+    @property
+    def access_token(self) -> str:
+        """An access token that is valid now."""
+        return self._authorization.current()
+
+    @property
+    def refresh_token(self) -> str:
+        """A refresh token that is valid now; the newest one."""
+        return self._authorization.current_refresh_token()
+
+    @property
+    def refreshes(self) -> int:
+        """How often a refresh token was exchanged."""
+        return self._authorization.refreshes
+
+    @property
+    def spent_token_uses(self) -> int:
+        """How often a refresh token that was spent was sent again."""
+        return self._authorization.spent_token_uses
+
+    @property
+    def throttled(self) -> int:
+        """How many requests were refused because too many came in a second."""
+        return self._limits.throttled
+
+    @property
+    def spent_today(self) -> int:
+        """How many requests counted against the quota of the current UTC day."""
+        return self._limits.spent_today
+
+    def max_in_window(self, seconds: float | None = None) -> int:
+        """Return the most requests to the API that arrived within any `seconds` (`per`, if not given)."""
+        return self._limits.most_within(self.per if seconds is None else seconds)
+
+    def applied(self, method: str, path: str = "") -> int:
+        """Count the writes to the API that took effect, by method and the beginning of the path under /v3."""
+        prefix = f"/v3{path}"
+        return sum(
+            1
+            for record in self.requests
+            if record.applied and record.method == method and record.path.startswith(prefix)
+        )
+
+    def revoke(self, token: str) -> None:
+        """End one access or refresh token before its time."""
+        self._authorization.revoke(token)
+
+    def expire_access_tokens(self) -> None:
+        """End all access tokens that were issued so far."""
+        self._authorization.expire()
+
+    def approve_device(self, user_code: str) -> None:
+        """Let the person with that code agree; raises KeyError for an unknown code."""
+        self._authorization.decide(user_code, "approved")
+
+    def deny_device(self, user_code: str) -> None:
+        """Let the person with that code refuse; raises KeyError for an unknown code."""
+        self._authorization.decide(user_code, "denied")
+
+    def spend_quota(self, requests: int) -> None:
+        """Count requests that other users of the same key made today."""
+        self._limits.spend(requests)
+
+    def fault(self, kind: Kind, **details: Any) -> Fault:
+        """Order something to go wrong; `details` are the attributes of `Fault`."""
+        fault = Fault(kind=kind, **details)
+        self._faults.add(fault)
+        return fault
+
+    def clear_faults(self) -> None:
+        """Forget all faults that are still to happen."""
+        self._faults.clear()
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(2 * self.arrival_jitter * self._dice.roll())
+        body, query = await request.read(), request.rel_url.raw_query_string
+        call = Call(request.method, request.path, query, request.headers, body)
+        arrived, endpoint = self.monotonic(), _ENDPOINTS.get(call.path, "api")
+        faults: list[Fault] = []
+        applied, status = False, 0
+        answer = self._gateway(call, endpoint, arrived)
+        try:
+            if answer is None:
+                faults = self._faults.due(call.method, call.path, call.query, refusals=False)
+                await asyncio.sleep(sum(fault.seconds for fault in faults if fault.when == "before"))
+                answer, applied = self._answer(call, endpoint, faults)
+            status = 0 if any(fault.kind in SILENT for fault in faults) else answer.status
+        finally:
+            self.requests.append(_record(call, endpoint, arrived, status, applied=applied))
+        late = sum(fault.seconds for fault in faults if fault.when == "after")
+        await asyncio.sleep(max(0.0, late + self.latency + self.jitter * (2 * self._dice.roll() - 1)))
+        worst = next((fault for fault in faults if fault.kind != "latency"), None)
+        return await self._deliver(request, answer, worst)
+
+    def _gateway(self, call: Call, endpoint: str, arrived: float) -> Answer | None:
+        """Return the refusal of whatever stands before the services; None where a request may pass."""
+        for fault in self._faults.due(call.method, call.path, call.query, refusals=True):
+            return fault.spoil(REFUSALS[fault.kind])
+        if endpoint != "api":
+            rate = self.token_rate if endpoint == "token" else None
+            passes = rate is None or self._token_meter.admit(arrived, rate, 1.0, "sliding")
+            return None if passes else THROTTLED
+        refusal = self._limits.admit(arrived)
+        if refusal is not None:
+            return refusal
+        scope = self._authorization.scope_of(call.headers.get("Authorization", ""))
+        if scope is None:
+            return UNAUTHORIZED
+        return None if call.path.startswith("/v3/") and "contact_data" in scope.split() else ACCESS_DENIED
+
+    def _answer(self, call: Call, endpoint: str, faults: list[Fault]) -> tuple[Answer, bool]:
+        """Let the service answer unless a fault comes before it; return what to say, and whether it wrote."""
+        true, applied = Answer(500), False
+        if not any(fault.spares_the_write for fault in faults):
+            true = self._service(call, endpoint)
+            succeeded = 200 <= true.status < 300
+            applied = succeeded and is_write(call.method)
+        for fault in faults:
+            true = fault.spoil(true)
+        return true, applied
+
+    def _service(self, call: Call, endpoint: str) -> Answer:
+        if endpoint == "api":
+            return self._api.answer(attrs.evolve(call, path=call.path.removeprefix("/v3")))
+        if endpoint == "authorize":
+            return self._authorization.authorize(call.query)
+        try:
+            if endpoint == "device":
+                return self._authorization.device(call.body, call.headers)
+            return self._authorization.token(call.body, call.headers)
+        except Denied as denied:
+            return denied.answer
+
+    async def _deliver(self, request: web.Request, answer: Answer, fault: Fault | None) -> web.StreamResponse:
+        body, headers = answer.body, self._headers(answer)
+        accepted = request.headers.get("Accept-Encoding", "")
+        if self.compress and len(body) > _COMPRESSED_FROM and "gzip" in accepted:
+            packer = zlib.compressobj(1, wbits=31)
+            body = packer.compress(body) + packer.flush()
+            headers["Content-Encoding"] = "gzip"
+        if fault is not None and fault.kind == "hang":
+            await asyncio.Event().wait()
+        if fault is not None and fault.kind in ("cut", "cut_body"):
+            response = web.StreamResponse(status=answer.status, headers=headers)
+            if fault.kind == "cut_body":
+                response.content_length = len(body)
+                await response.prepare(request)
+                await response.write(body[: len(body) // 2])
+            _cut(request, reset=fault.reset)
+            return response
+        return web.Response(status=answer.status, body=body or None, headers=headers)
+
+    def _headers(self, answer: Answer) -> dict[str, str]:
+        number = len(self.requests)
+        headers = {
+            "x-amzn-RequestId": identifier(self.seed, 301, number),
+            "x-eig-tracking-id": identifier(self.seed, 302, number),
+        }
+        if answer.body:
+            headers["Content-Type"] = f"{answer.content_type}; charset=utf-8"
+        return {**headers, **answer.headers}
+
+
+async def serve(box: Sandbox) -> None:
+    """Run a sandbox until the task is cancelled."""
+    async with box:
+        await asyncio.Event().wait()
+
+
+def _record(call: Call, endpoint: str, arrived: float, status: int, *, applied: bool) -> Record:
+    headers = {
+        name.lower(): value for name, value in call.headers.items() if name.lower() not in _SECRET_HEADERS
+    }
+    return Record(
+        endpoint=endpoint,
+        method=call.method,
+        path=call.path,
+        query=call.query,
+        headers=headers,
+        status=status,
+        arrived=arrived,
+        applied=applied,
+    )
+
+
+def _cut(request: web.Request, *, reset: bool) -> None:
+    transport = request.transport
+    if transport is None:
+        return
+    if reset:
+        connection = cast("socket.socket", transport.get_extra_info("socket"))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    transport.close()
