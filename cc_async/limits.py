@@ -20,6 +20,7 @@ _DAY = 86_400.0
 _MARGIN = 0.04  # seconds, which absorb 20 ms of jitter either way; of a `per` under a second, the share
 _WIDEST = 3  # margins that are added at most while the server refuses
 _FORGIVEN = 30.0  # seconds without a refusal after which one of them is taken off again
+_SPACE = 0.95  # of an even spacing: late timers then do not add up, because the window takes up the slack
 _ROW = 3  # callers that may go one after the other past a waiting stream
 _LONGEST_WISH = 60.0  # seconds: then one request finds out whether the server still means its Retry-After
 _LONGEST_PAUSE = 8  # windows
@@ -258,7 +259,7 @@ class RateLimiter:
         # Spaced, streams leave the next slot near for a caller; not while one waits, or they would starve.
         # After a pause everybody is spaced, because the server may not have forgiven a whole burst yet.
         spaced = not self._callers or at < self._pause.until + window
-        return max(at, self._sent[-1].sent_at + spaced * window / self._rate) if self._sent else at
+        return max(at, self._sent[-1].sent_at + spaced * _SPACE * window / self._rate) if self._sent else at
 
     def _pump(self) -> None:
         """Grant what may go now and set the one timer for what comes next; to be called after every change."""
@@ -289,8 +290,7 @@ class RateLimiter:
         waiter.woken.set_result(None)
 
     def _refuse_all(self) -> None:
-        until = self.resets_at
-        if self._warned_of != until:
+        if self._warned_of != (until := self.resets_at):
             self._warned_of = until
             _LOG.warning("the day's quota is spent: no request is sent before %s", until)
         for queue in self._queues:

@@ -98,7 +98,8 @@ async def test_a_stream_is_spaced_evenly_from_its_second_request_on() -> None:
     crowd = Crowd(RateLimiter())
     await crowd.come(*"abcde", stream=True)
     await crowd.done()
-    assert crowd.times == pytest.approx([SPACE * i for i in range(5)])
+    assert crowd.times[::4] == pytest.approx([0, WINDOW])
+    assert crowd.times == pytest.approx([SPACE * i for i in range(5)], abs=SPACE / 6)
 
 
 @in_virtual_time
@@ -332,7 +333,9 @@ async def test_a_streams_turn_that_was_handed_back_is_a_streams_again() -> None:
     granted = await crowd.come("t", stream=True)
     await crowd.come("u", stream=True)
     await crowd.come(*"ABCDE")
-    asyncio.get_running_loop().call_at(4 * WINDOW, granted.cancel)
+    await asyncio.sleep(3.5 * WINDOW)
+    # Runs after the timer that grants it, before its task resumes.
+    asyncio.get_running_loop().call_at(crowd.times[-1] + WINDOW, granted.cancel)
     await crowd.done()
     assert crowd.order == "sABCuDE"
     assert crowd.times[4] == pytest.approx(4 * WINDOW)
@@ -448,7 +451,7 @@ async def test_a_refusal_pauses_everybody_who_then_go_evenly(caplog: pytest.LogC
     await crowd.done()
     assert WINDOW <= crowd.times[1] <= 1.5 * WINDOW
     spaces = [late - early for early, late in pairwise(crowd.times[1:])]
-    assert all(space >= SPACE for space in spaces[:3])
+    assert all(space >= 0.9 * SPACE for space in spaces[:3])
     assert caplog.record_tuples == [("cc_async", logging.WARNING, caplog.messages[0])]
     assert "none is sent for" in caplog.text
 
