@@ -77,9 +77,10 @@ class OAuth2:
     a public one. Share one object among all clients of an account; a later event loop may use it again.
 
     A token is refreshed `refresh_early` seconds before it ends. If that fails, the present one is used as long as it
-    lives. `timeout` is in seconds, for one request to the token host. `session_factory` makes the session of one such
-    request, with the proxies or certificates it needs; it is called in a thread with an event loop of its own, so it
-    must make everything anew.
+    lives. `timeout` is in seconds, for one request to the token host; an event loop that ends in the middle of one
+    waits that long for its answer, because the new refresh token is in it. `session_factory` makes the session of one
+    such request, with the proxies or certificates it needs; it is called in a thread with an event loop of its own, so
+    it must make everything anew.
 
     Raises InvalidRequestError for an address that would send secrets unencrypted to another machine.
     """
@@ -312,8 +313,8 @@ class OAuth2:
 
     async def _obtain(self, prepare: Callable[[], Awaitable[Form | Token]], save: _Save) -> Token | Trouble:
         """Ask until there is an answer, as often as that is safe: twice at most if answers are lost."""
-        lost = 0
-        for attempt in range(1, _ATTEMPTS + 1):
+        attempts = lost = 0
+        while True:
             if (wait := self._no_request_before - self._clock()) > 0:
                 await self._sleep(min(wait, LONGEST_WAIT))
             if isinstance(form := await prepare(), Token):
@@ -321,11 +322,11 @@ class OAuth2:
             outcome = await self._request(form, save)
             if isinstance(outcome, Token):
                 return outcome
+            attempts += 1
             lost += outcome.lost
-            if outcome.final or lost > 1 or attempt == _ATTEMPTS:
-                break
+            if outcome.final or lost > 1 or attempts == _ATTEMPTS:
+                return outcome
             _logger.warning("%s; asking again in %.0f s", outcome.message, outcome.delay)
-        return outcome
 
     async def _request(self, form: Form, save: _Save) -> Token | Trouble:
         """Ask for a token once; no cancellation gets between the answer and the end of the save."""

@@ -61,7 +61,7 @@ def test_eight_processes_with_one_file_refresh_once(server: TokenServer, path: P
         workers = [
             stack.enter_context(
                 subprocess.Popen(  # noqa: S603 - our own code
-                    [*COMMAND, "-c", ONE_OF_MANY, server.url, str(path)],
+                    [sys.executable, "-c", ONE_OF_MANY, server.url, str(path)],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     text=True,
@@ -92,7 +92,8 @@ from cc_async.stores import FileTokenStore
 url, path, rounds, seed = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 
 async def refresh_for_ever(report):
-    oauth, token = OAuth2("the-app", token_url=url, store=FileTokenStore(path)), None
+    oauth = OAuth2("the-app", token_url=url, store=FileTokenStore(path))
+    token = await oauth.token()
     while True:
         token = await oauth.token(token)
         os.write(report, token.removeprefix("a").encode() + b" ")
@@ -103,14 +104,15 @@ for _ in range(rounds):
     if not (child := os.fork()):
         asyncio.run(refresh_for_ever(write))
     os.close(write)
-    time.sleep(chance.uniform(0.01, 0.1))
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    with open(read, "rb") as reports:
-        saved = reports.read().split()
+    with open(read, "rb", buffering=0) as reports:
+        saved = reports.read(1)
+        time.sleep(chance.uniform(0, 0.06))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        saved = (saved + reports.read()).split()
     with open(path, "rb") as file:
         kept = int(json.load(file)["refresh_token"].removeprefix("r"))
-    assert kept >= int((saved or [b"0"])[-1]), (kept, saved)
+    assert kept >= int(saved[-1]), (kept, saved)
     saves += len(saved)
 print(saves)
 """
@@ -120,7 +122,7 @@ def test_a_process_killed_at_any_instant_leaves_a_whole_file_with_all_that_was_s
     with TokenServer(forgiving=True) as server:
         command = [*COMMAND, "-c", EXECUTIONER, server.url, str(path), "40", str(random.randrange(10**6))]
         saves = int(subprocess.check_output(command, text=True))  # noqa: S603 - our own code
-    assert saves > 40, "too slow to mean anything"
+    assert saves >= 40
     # Sent again are only tokens whose answer died with its process.
     assert len(server.refreshes) - len(set(server.refreshes)) <= 40
 
@@ -167,13 +169,14 @@ class TestEndOfTheEventLoop:
                 while True:
                     token = await oauth.token(token)
 
+            await oauth.token(await oauth.token())
             users = [asyncio.create_task(use()) for _ in range(3)]
             await asyncio.wait(users, timeout=chance.uniform(0, 0.05))
 
         for _ in range(40):
             asyncio.run(main())
             assert number_in(path) == server.number
-        assert server.number > 20, "too slow to mean anything"
+        assert server.number >= 39
         assert len(set(server.refreshes)) == len(server.refreshes)
         assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 

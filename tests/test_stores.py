@@ -375,6 +375,11 @@ class TestCheckedStore:
         assert "access-1" not in str(caught.value)
         assert isinstance(caught.value.__cause__, ConnectionError)
 
+    async def test_leaves_the_advice_of_our_own_stores_as_it_is(self, path: Path) -> None:
+        path.write_text("{}")
+        with pytest.raises(TokenStoreError, match="not a token file"):
+            await CheckedStore(FileTokenStore(path)).load()
+
     async def test_passes_on_what_is_raised_inside_the_lock(self) -> None:
         with pytest.raises(KeyError):
             async with CheckedStore(MemoryTokenStore()).lock():
