@@ -23,7 +23,8 @@
     ├─ ClientClosedError            the client was closed
     ├─ DecodeError                  the answer was not what the API promises
     ├─ PaginationError              a link to the next page that must not be followed
-    └─ SegmentNotReadyError         a segment still being computed at the deadline
+    ├─ SegmentNotReadyError         a segment still being computed at the deadline
+    └─ ContactChangedError          somebody else changed the contact meanwhile
 
 All of them pickle, and none holds a token or an e-mail address: what servers say is redacted first.
 """
@@ -241,3 +242,13 @@ class PaginationError(ConstantContactError):
 
 class SegmentNotReadyError(ConstantContactError):
     """The API was still computing the segment (202) when the deadline came; ask again later."""
+
+
+class ContactChangedError(ConstantContactError):
+    """Somebody else changed the contact after the moment given; nothing was written. Read it again and decide anew."""
+
+    contact_id: str
+
+    def __init__(self, message: str, *, contact_id: str) -> None:
+        super().__init__(message)
+        self.contact_id = contact_id

@@ -26,7 +26,7 @@ from cc_async.errors import (
     TransportError,
 )
 from cc_async.limits import Limiter, RateLimiter, Turn
-from cc_async.retry import RetryPolicy, is_write, repeat_of
+from cc_async.retry import Repeat, RetryPolicy, is_write, repeat_of
 from cc_async.wire import (
     USER_AGENT,
     Secret,
@@ -95,6 +95,8 @@ class Call(Generic[T]):
     turn: Turn = attrs.field(factory=Turn)
     retry: RetryPolicy | None = None
     """Instead of the session's."""
+    repeat: Repeat | None = None
+    """Instead of what the method and the path say."""
     on_resend: Callable[[], None] | None = None
     """Called at the moment the request is sent again."""
 
@@ -293,7 +295,7 @@ class Session:
             asked = retry_after(failure.headers)
         pause = (call.retry or self.retry).pause(
             failure,
-            repeat=repeat_of(call.method, call.path),
+            repeat=call.repeat or repeat_of(call.method, call.path),
             attempt=progress.attempt,
             elapsed=progress.elapsed(),
             retry_after=asked,

@@ -4,12 +4,14 @@ A field left out, or None, is not sent; an empty list is sent as `[]`. Lengths, 
 server's to judge: its rules change, and a check of ours must not refuse what it would accept.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import TypedDict, Unpack
 
 import attrs
 
-from cc_async.models.contact import masked
+from cc_async.errors import InvalidRequestError
+from cc_async.models.contact import Contact, masked
 
 
 @attrs.frozen(kw_only=True)
@@ -119,6 +121,38 @@ class SignUpCustomField:
     value: str | None = None
 
 
+class ContactFields(TypedDict, total=False):
+    """The properties of a contact that a write can name."""
+
+    email_address: str | EmailAddressInput | None
+    """A string is an address alone, which leaves the permission to send as it is."""
+    first_name: str | None
+    last_name: str | None
+    job_title: str | None
+    company_name: str | None
+    birthday_month: int | None
+    birthday_day: int | None
+    anniversary: str | None
+    custom_fields: Sequence[CustomFieldInput] | None
+    phone_numbers: Sequence[PhoneNumberInput] | None
+    street_addresses: Sequence[StreetAddressInput] | None
+    list_memberships: Sequence[str] | None
+    taggings: Sequence[str] | None
+    notes: Sequence[NoteInput] | None
+    sms_channel: SmsChannelInput | None
+
+
+class ContactChanges(ContactFields, total=False):
+    """What `contacts.patch` can change: what is absent stays, None clears, a list replaces."""
+
+    add_lists: Iterable[str]
+    """Lists to add to those the contact is on; not beside `list_memberships`."""
+    remove_lists: Iterable[str]
+    add_tags: Iterable[str]
+    """Tags to add to those the contact has; not beside `taggings`."""
+    remove_tags: Iterable[str]
+
+
 @attrs.frozen(kw_only=True)
 class _ContactBody:
     """What a create and an update have in common; the collections begin with `custom_fields`."""
@@ -159,6 +193,44 @@ class UpdateContactRequest(_ContactBody):
     update_source: str
     """Account or Contact; only Account revives a deleted contact."""
     email_address: EmailAddressInput | EmailAddressUpdate | None = None
+
+    @classmethod
+    def from_contact(
+        cls, contact: Contact, *, update_source: str = "Account", **changes: Unpack[ContactFields]
+    ) -> "UpdateContactRequest":
+        """The request that leaves a contact's core as it was read, but for the changes.
+
+        What could not be read of the contact (`problems` of its answer) is lost if this is sent, and so is a property
+        that this library does not know: `contacts.patch` sends those back too. Raises InvalidRequestError for an e-mail
+        address that could not be read.
+        """
+        email = contact.email_address
+        if email is not None and email.address is None and "email_address" not in changes:
+            raise InvalidRequestError("The e-mail address could not be read, and an update without it would remove it.")
+        fields: dict[str, object] = {name: getattr(contact, name) for name in _CORE}
+        if email is not None and email.address is not None:
+            fields["email_address"] = EmailAddressUpdate(
+                address=email.address,
+                permission_to_send=email.permission_to_send,
+                opt_out_reason=email.opt_out_reason,
+            )
+        address = changes.get("email_address")
+        fields |= changes
+        if isinstance(address, str):
+            permission = email and email.permission_to_send
+            fields["email_address"] = EmailAddressUpdate(address=address, permission_to_send=permission)
+        return cls(update_source=update_source, **fields)  # type: ignore[arg-type]  # the names are those of the class
+
+
+_CORE = (
+    "first_name",
+    "last_name",
+    "job_title",
+    "company_name",
+    "birthday_month",
+    "birthday_day",
+    "anniversary",
+)
 
 
 @attrs.frozen(kw_only=True)

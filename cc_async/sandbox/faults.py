@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import attrs
 import msgspec
@@ -27,7 +27,7 @@ Kind: TypeAlias = Literal[
     "mutate",
     "link",
 ]
-KINDS: tuple[str, ...] = Kind.__args__  # type: ignore[attr-defined] # typeshed does not know what a Literal holds
+KINDS: tuple[str, ...] = get_args(Kind)
 REFUSALS: Mapping[str, Answer] = {"throttled": THROTTLED, "quota": QUOTA, "bulk": BULK}
 SILENT = ("cut", "hang")  # kinds that answer nothing
 _SPOILERS = ("cut_body", "truncated", "broken", "mutate", "link")  # kinds that need the true answer
@@ -54,7 +54,7 @@ class Fault:
     status: int = 500  # status, body
     shape: Shape = "array"  # status
     key: str = "contacts.api.internal_error"  # status
-    message: str = "There was a problem with our internal service."  # status
+    message: str = "Something went wrong."  # status
     headers: Mapping[str, str] = attrs.field(factory=dict)  # of any kind that answers
     body: bytes = b""  # body
     content_type: str = "application/json"  # body

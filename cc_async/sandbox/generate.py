@@ -51,11 +51,19 @@ _LAST = (
     "Weiß",
     "李",
 )
-_JOBS = ("Musician", "Engineer", "Head of Marketing", "Baker", "Founder & CEO", "Teacher", "Nurse")
-_COMPANIES = ("Acme Corp.", "Globex", "Initech", "Umbrella Bakery", "Hooli", "Stark Gardens", "Wayne Books")
+_JOBS = ("Violinist", "Engineer", "Head of Marketing", "Baker", "Founder & CEO", "Teacher", "Nurse")
+_COMPANIES = (
+    "Fernweh & Co.",
+    "Globex",
+    "Initech",
+    "Umbrella Bakery",
+    "Hooli",
+    "Stark Gardens",
+    "Wayne Books",
+)
 _CITIES = (
-    ("Chicago", "Illinois", "60609"),
-    ("Waltham", "Massachusetts", "02451"),
+    ("Portland", "Maine", "04101"),
+    ("Duluth", "Minnesota", "55802"),
     ("Loveland", "Colorado", "80538"),
     ("San José", "California", "95112"),
 )
@@ -233,7 +241,7 @@ def _notes(chance: int) -> str:
 
 def _phones(chance: int) -> str:
     phones = [
-        f'{{"phone_number_id":"%(prefix)sb{place}","phone_number":"+1-555-555-{chance % (9973 - place):04}",'
+        f'{{"phone_number_id":"%(prefix)sb{place}","phone_number":"+1-202-555-{chance % (9973 - place):04}",'
         f'"kind":"{kind}","created_at":"%(made)s","updated_at":"%(touched)s",'
         f'"update_source":"Account","create_source":"Account"}}'
         for place, kind in enumerate(("home", "mobile", "work")[: 1 + chance % 3])
@@ -245,7 +253,7 @@ def _addresses(chance: int) -> str:
     city, state, code = _CITIES[chance % 4]
     addresses = [
         f'{{"street_address_id":"%(prefix)sc{place}","kind":"{kind}",'
-        f'"street":"{1 + chance % (499 - place)} Kashmir Valley Road","city":"{city}","state":"{state}",'
+        f'"street":"{1 + chance % (499 - place)} Harbour Street","city":"{city}","state":"{state}",'
         f'"postal_code":"{code}","country":"United States","created_at":"%(made)s","updated_at":"%(touched)s"}}'
         for place, kind in enumerate(("home", "work", "other")[: 1 + chance // 3 % 3])
     ]
@@ -257,7 +265,7 @@ def _sms(chance: int, status: str) -> str:
         '"opt_out_date":"%(touched)s",' if status == "unsubscribed" else ""
     )
     return (
-        f'{{"sms_channel_id":"%(prefix)sd0","sms_address":"781{chance % 9_999_991:07}",'
+        f'{{"sms_channel_id":"%(prefix)sd0","sms_address":"202{chance % 9_999_991:07}",'
         '"dial_code":"1","country_code":"US","update_source":"Contact","create_source":"Account",'
         f'"sms_channel_consents":[{{"sms_consent_permission":"{status}","consent_type":"promotional_sms",{dates}'
         f'"advertised_frequency":"{1 + chance % 4}","advertised_interval":"monthly",'
