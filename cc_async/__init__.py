@@ -12,6 +12,7 @@ from cc_async.errors import (
     ClientClosedError,
     ConflictError,
     ConstantContactError,
+    ContactChangedError,
     DecodeError,
     ErrorDetail,
     InvalidRequestError,
@@ -30,6 +31,7 @@ from cc_async.errors import (
     UnsupportedMediaTypeError,
 )
 from cc_async.limits import Limiter, RateLimiter
+from cc_async.many import Many, Outcome
 from cc_async.merge import merge
 from cc_async.models.contact import (
     Contact,
@@ -47,6 +49,8 @@ from cc_async.models.contact import (
     StreetAddress,
 )
 from cc_async.models.requests import (
+    ContactChanges,
+    ContactFields,
     CreateContactRequest,
     CreateOrUpdateContactRequest,
     CustomFieldInput,
@@ -64,6 +68,8 @@ from cc_async.models.requests import (
 )
 from cc_async.paging import Page, Pager
 from cc_async.resources.contact_calls import ContactFilters
+from cc_async.resources.contact_changes import Changes
+from cc_async.resources.contacts import ManyOptions
 from cc_async.retry import Repeat, RetryPolicy
 from cc_async.session import ApiResponse, Session
 from cc_async.stores import FileTokenStore, MemoryTokenStore, Token, TokenStore
@@ -75,12 +81,16 @@ __all__ = [
     "AuthorizationError",
     "AuthorizationRequest",
     "BadRequestError",
+    "Changes",
     "ClientClosedError",
     "ConflictError",
     "ConstantContact",
     "ConstantContactError",
     "Contact",
+    "ContactChangedError",
+    "ContactChanges",
     "ContactCounts",
+    "ContactFields",
     "ContactFilters",
     "ContactXref",
     "CreateContactRequest",
@@ -97,11 +107,14 @@ __all__ = [
     "FileTokenStore",
     "InvalidRequestError",
     "Limiter",
+    "Many",
+    "ManyOptions",
     "MemoryTokenStore",
     "NotFoundError",
     "Note",
     "NoteInput",
     "OAuth2",
+    "Outcome",
     "Page",
     "Pager",
     "PaginationError",

@@ -217,7 +217,7 @@ class UpdateContactRequest(_ContactBody):
         address = changes.get("email_address")
         fields |= changes
         if isinstance(address, str):
-            permission = email and email.permission_to_send
+            permission = email.permission_to_send if email is not None else None
             fields["email_address"] = EmailAddressUpdate(address=address, permission_to_send=permission)
         return cls(update_source=update_source, **fields)  # type: ignore[arg-type]  # the names are those of the class
 

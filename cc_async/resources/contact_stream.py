@@ -1,7 +1,7 @@
 """GET /contacts as a stream."""
 
 import asyncio
-import functools
+import re
 from collections.abc import Callable, Mapping
 from typing import cast
 from urllib.parse import parse_qsl
@@ -12,8 +12,8 @@ from cc_async.codec import decode_contacts
 from cc_async.errors import SegmentNotReadyError
 from cc_async.limits import Turn
 from cc_async.models.contact import Contact
-from cc_async.paging import Pager, PageSource, beside
-from cc_async.readahead import RawPage
+from cc_async.paging import Pager, PageSource
+from cc_async.readahead import NumberedLink, RawPage
 from cc_async.resources.contact_calls import ContactFilters, list_params, page
 from cc_async.session import Call, Session
 from cc_async.wire import follow, with_query
@@ -31,23 +31,49 @@ def contact_stream(session: Session, filters: ContactFilters) -> Pager[Contact]:
     params = list_params(filters)
     start = filters.get("start")
     link = None if start is None else follow(session.base_url, start)
-    include = params.get("include") or dict(parse_qsl((link or "").partition("?")[2])).get("include")
-    beside_cursor = {"include": include} if include else {}
-    first = (
-        with_query(session.prefix + "/contacts", params) if link is None else beside(link, {"include_count": "true"})
-    )
-    fetcher = _Fetcher(session, first, beside_cursor, filters.get("segment_timeout", SEGMENT_TIMEOUT))
+    include = params.get("include") or _values(link).get("include")
+
+    def check(href: str) -> str:
+        # Whether `include` rides in the cursor is unknown; sent again beside it, it works either way.
+        return _beside(follow(session.base_url, href), {"include": include})
+
+    cursor = _cursor(link)
+    if link is None:
+        first = with_query(session.prefix + "/contacts", params)
+    else:
+        segment = any(name.startswith("segment_id") for name in cursor)  # which combines with `limit` only
+        first = _beside(link, {} if segment else {"include_count": "true"})
     source = PageSource(
-        fetch_page=fetcher.fetch,
+        fetch_page=_Fetcher(session, first, filters.get("segment_timeout", SEGMENT_TIMEOUT)).fetch,
         decode=decode_contacts,
-        check=functools.partial(follow, session.base_url),
+        check=check,
         identify=lambda contact: contact.contact_id,
         start=link,
-        size=params.get("limit"),
-        beside=beside_cursor,
+        size=params.get("limit") or _size(cursor),
         strict=session.strict,
     )
     return Pager(source, read_ahead=filters.get("read_ahead", READ_AHEAD))
+
+
+def _values(link: str | None) -> Mapping[str, str]:
+    return dict(parse_qsl((link or "").partition("?")[2]))
+
+
+def _beside(link: str, params: Mapping[str, str | None]) -> str:
+    """The link with the parameters it does not carry itself."""
+    carried = _values(link)
+    return with_query(link, {name: value for name, value in params.items() if name not in carried})
+
+
+def _cursor(link: str | None) -> Mapping[str, str]:
+    """What the cursor of a saved link shows of the question it goes on with: nothing, if it is opaque."""
+    number = NumberedLink.parse(link or "")
+    return {} if number is None else number.params
+
+
+def _size(cursor: Mapping[str, str]) -> int | None:
+    limit = cursor.get("limit", "")
+    return int(limit) if re.fullmatch("[1-9][0-9]{0,2}", limit) else None
 
 
 @attrs.frozen
@@ -56,11 +82,11 @@ class _Fetcher:
 
     session: Session
     first: str
-    beside: Mapping[str, str]
     segment_timeout: float
 
     async def fetch(self, link: str | None, *, turn: Turn, guessed: bool, on_resend: Callable[[], None]) -> RawPage:
-        path = self.first if not turn.stream else beside(cast(str, link), self.beside)
+        """Get one page."""
+        path = self.first if not turn.stream else cast(str, link)
         call = Call(
             method="GET",
             path=path[len(self.session.prefix) :],
@@ -74,7 +100,8 @@ class _Fetcher:
         while (response := await self.session.request(call)).status == 202:
             if guessed or asyncio.get_running_loop().time() + pause > deadline:
                 raise SegmentNotReadyError("The API is still computing the segment: ask again later.")
-            await asyncio.sleep(pause)
+            async with self.session._open():  # noqa: SLF001  # so that closing the client ends the pause too
+                await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
             on_resend()
         return RawPage(response.status, response.headers, response.data)

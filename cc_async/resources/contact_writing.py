@@ -1,7 +1,7 @@
 """Writing to one contact without losing what is not named: read it, change that, and send the rest back as it was."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NoReturn
 from weakref import WeakKeyDictionary, WeakValueDictionary
@@ -16,12 +16,14 @@ from cc_async.errors import (
     DecodeError,
     InvalidRequestError,
     NotFoundError,
+    ServerError,
+    TransportError,
 )
 from cc_async.limits import Turn
 from cc_async.models.contact import Contact
-from cc_async.models.requests import ContactChanges, CreateContactRequest
+from cc_async.models.requests import ContactChanges, CreateContactRequest, EmailAddressUpdate
 from cc_async.resources import contact_calls as calls
-from cc_async.resources.contact_calls import Several
+from cc_async.resources.contact_calls import ContactFilters, Several
 from cc_async.resources.contact_stream import contact_stream
 from cc_async.retry import Repeat
 from cc_async.session import Answer, Call, Session
@@ -47,45 +49,93 @@ _EMAIL_KEPT = {
 _locks: WeakKeyDictionary[Session, WeakValueDictionary[str, asyncio.Lock]] = WeakKeyDictionary()
 
 
-async def patch(
-    session: Session,
-    contact_id: str,
-    changes: ContactChanges,
-    *,
-    update_source: str = "Account",
-    unless_changed_since: datetime | None = None,
-    revive: bool = False,
-    background: bool = False,
-) -> Contact:
-    """Read a contact and write it back with the changes in it, from the start again where an answer was lost."""
+@attrs.frozen(kw_only=True)
+class Edit:
+    """How one contact is to be read, changed and written back."""
+
+    session: Session
+    contact_id: str
+    update_source: str = "Account"
+    include: Sequence[str] = ()
+    revive: bool = False
+    unless_changed_since: datetime | None = None
+    background: bool = False
+
+    async def run(self, decide: Callable[[dict[str, Any]], ContactChanges | None]) -> Contact:
+        """Write what `decide` makes of the contact, None being nothing; start again where an answer was lost."""
+        # One lock a contact: of two edits at once, the later would undo the earlier.
+        locks = _locks.setdefault(self.session, WeakValueDictionary())
+        async with locks.setdefault(self.contact_id, asyncio.Lock()):
+            began = asyncio.get_running_loop().time()
+            attempt = 0
+            while True:
+                attempt += 1
+                raw = (await self.session.request(self._read())).data
+                if attempt == 1:
+                    self._check(raw)
+                changes = decide(raw)
+                if changes is None:
+                    return decode(raw, Contact).value
+                try:
+                    return (await self.session.request(self._write(merged(raw, changes, self.update_source)))).data
+                except ConstantContactError as failure:
+                    elapsed = asyncio.get_running_loop().time() - began
+                    pause = self.session.retry.pause(failure, repeat=Repeat.SAFE, attempt=attempt, elapsed=elapsed)
+                    if pause is None or not failure.maybe_applied:
+                        raise
+                await asyncio.sleep(pause)
+
+    def _read(self) -> Call[dict[str, Any]]:
+        path = calls.get(self.contact_id, self.include).path
+        return Call(method="GET", path=path, parse=_object, turn=Turn(stream=self.background))
+
+    def _write(self, body: dict[str, Any]) -> Call[Contact]:
+        return Call(
+            method="PUT",
+            path=calls.contact_path(self.contact_id),
+            body=dumps(body),
+            parse=lambda answer: decode(answer.body, Contact),
+            turn=Turn(stream=self.background),
+            repeat=Repeat.NEVER,  # as it stands: after a lost answer somebody else may have written
+        )
+
+    def _check(self, raw: dict[str, Any]) -> None:
+        if raw.get("deleted_at") and not self.revive:
+            raise InvalidRequestError("The contact is deleted and an update would revive it: call contacts.revive.")
+        if self.unless_changed_since is not None:
+            updated_at = decode(raw, Contact).value.updated_at
+            if updated_at is None or updated_at > self.unless_changed_since:
+                raise ContactChangedError("The contact has been changed meanwhile.", contact_id=self.contact_id)
+
+
+async def patch(edit: Edit, changes: ContactChanges) -> Contact:
+    """Change what is named and nothing else."""
     check_changes(changes)
-    include = ["list_memberships", "taggings"] if _EDITS.keys() & changes.keys() else []
-    read = Call(method="GET", path=calls.get(contact_id, include or ()).path, parse=_object, turn=Turn(stream=background))
-    began = asyncio.get_running_loop().time()
-    locks = _locks.setdefault(session, WeakValueDictionary())
-    async with locks.setdefault(contact_id, asyncio.Lock()):
-        attempt = 0
-        while True:
-            attempt += 1
-            raw = (await session.request(attrs.evolve(read, turn=Turn(stream=background)))).data
-            if attempt == 1:
-                _check_read(contact_id, raw, unless_changed_since, revive=revive)
-            write = Call(
-                method="PUT",
-                path=calls.contact_path(contact_id),
-                body=dumps(merged(raw, changes, update_source)),
-                parse=lambda answer: decode(answer.body, Contact),
-                turn=Turn(stream=background),
-                repeat=Repeat.NEVER,  # as it stands: by then somebody else may have written
-            )
-            try:
-                return (await session.request(write)).data
-            except ConstantContactError as failure:
-                elapsed = asyncio.get_running_loop().time() - began
-                pause = session.retry.pause(failure, repeat=Repeat.SAFE, attempt=attempt, elapsed=elapsed)
-                if pause is None or not failure.maybe_applied:
-                    raise
-            await asyncio.sleep(pause)
+    edits_collections = not _EDITS.keys().isdisjoint(changes)
+    # Both are asked for, since an answer with either shows that an absent one is empty rather than not told.
+    include = ("list_memberships", "taggings") if edits_collections else ()
+    return await attrs.evolve(edit, include=include).run(lambda _: changes)
+
+
+async def unsubscribe(edit: Edit, reason: str | None) -> Contact:
+    """Set the permission to send to unsubscribed, unless it is."""
+
+    def decide(raw: dict[str, Any]) -> ContactChanges | None:
+        email = decode(raw, Contact).value.email_address
+        if email is None or email.address is None:
+            raise InvalidRequestError("The contact has no e-mail address that could be unsubscribed.")
+        if email.permission_to_send == "unsubscribed":
+            return None
+        address = EmailAddressUpdate(address=email.address, permission_to_send="unsubscribed", opt_out_reason=reason)
+        return {"email_address": address}
+
+    return await edit.run(decide)
+
+
+async def revive(edit: Edit) -> Contact:
+    """Write a deleted contact back as it is, which revives it."""
+    edit = attrs.evolve(edit, revive=True, update_source="Account")
+    return await edit.run(lambda raw: {} if raw.get("deleted_at") else None)
 
 
 def check_changes(changes: ContactChanges) -> None:
@@ -99,19 +149,10 @@ def check_changes(changes: ContactChanges) -> None:
 
 
 def _object(answer: Answer) -> Decoded[dict[str, Any]]:
-    raw = loads(answer.body)
+    raw = loads(answer.body, exact=True)
     if not isinstance(raw, dict):
         raise DecodeError("The answer is no contact: expected an object.")
     return Decoded(raw)
-
-
-def _check_read(contact_id: str, raw: Mapping[str, Any], since: datetime | None, *, revive: bool) -> None:
-    if raw.get("deleted_at") and not revive:
-        raise InvalidRequestError("The contact is deleted and an update would revive it: call contacts.revive first.")
-    if since is not None:
-        updated_at = decode(dict(raw), Contact).value.updated_at
-        if updated_at is None or updated_at > since:
-            raise ContactChangedError("The contact has been changed since it was read.", contact_id=contact_id)
 
 
 def merged(raw: Mapping[str, Any], changes: ContactChanges, update_source: str) -> dict[str, Any]:
@@ -173,25 +214,36 @@ def _lost(name: str) -> NoReturn:
     raise DecodeError(f"{name} of the contact cannot be read, so an update would lose it.", path=f"$.{name}")
 
 
-async def unsubscribe(session: Session, contact_id: str, reason: str | None, *, background: bool = False) -> Contact:
-    """Set the permission to send to unsubscribed and keep all else."""
-    contact = (await session.request(calls.get(contact_id))).data
-    email = contact.email_address
-    if email is None or email.address is None:
-        raise InvalidRequestError("The contact has no e-mail address to unsubscribe.")
-    if email.permission_to_send == "unsubscribed":
-        return contact
-    change = {"permission_to_send": "unsubscribed", "opt_out_reason": reason}
-    ...
-
-
 async def find(session: Session, email: str, *, deleted: bool, include: Several) -> Contact | None:
     """The contact with an address, whatever the case of its letters."""
-    filters = {"status": "all"} if deleted else {}
+    filters: ContactFilters = {"status": "all"} if deleted else {}
     for asked in dict.fromkeys((email, email.lower())):
-        async with contact_stream(session, {"email": asked, "include": include, **filters}) as contacts:
-            async for contact in contacts:
+        # One page at a time: an address has one contact, so there is nothing to fetch ahead.
+        async with contact_stream(session, {**filters, "email": asked, "include": include, "read_ahead": 0}) as stream:
+            async for contact in stream:
                 address = contact.email_address and contact.email_address.address
                 if address and address.casefold() == email.casefold():
                     return contact
     return None
+
+
+async def create_or_get(session: Session, request: CreateContactRequest) -> Contact:
+    """Create a contact, or give the one that has the address already."""
+    try:
+        return (await session.request(calls.create(request))).data
+    except ConflictError as conflict:
+        failure: ConstantContactError = conflict
+        if conflict.contact_id is not None:
+            try:
+                return (await session.request(calls.get(conflict.contact_id))).data
+            except NotFoundError:
+                pass
+    except (TransportError, ServerError, DecodeError) as lost:
+        if not lost.maybe_applied:
+            raise
+        failure = lost
+    email = request.email_address
+    found = None if email is None else await find(session, email.address, deleted=True, include=())
+    if found is None:
+        raise failure
+    return found
