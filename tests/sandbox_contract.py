@@ -1,7 +1,8 @@
 """What the sandbox is held to, told apart from its code: routes, statuses, error keys, and a bare caller."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -26,7 +27,7 @@ VALIDATION = "contacts.api.validation.error"
 NOT_FOUND = "contacts.api.not_found"
 CONFLICT = "contacts.api.conflict"
 
-SOME_ID = "04fe9a97-a579-43c5-bb1a-58ed29bf0a6a"
+SOME_ID = "5c0ffee5-1234-4abc-8def-0123456789ab"
 REFUSED_QUERIES = [
     "limit=0",
     "limit=501",
@@ -113,7 +114,7 @@ class Caller:
     async def walk(self, query: str) -> list[Any]:
         """Follow the links of GET /contacts to their end; return the pages."""
         pages = []
-        href = f"/v3/contacts?{query}"
+        href: str | None = f"/v3/contacts?{query}"
         while href:
             reply = await self("GET", href)
             assert reply.status == 200, reply.body
@@ -142,6 +143,15 @@ async def calling(contacts: int = 0, **settings: Any) -> AsyncIterator[Caller]:
     settings = {"rate": None, "daily": None} | settings
     async with Sandbox(contacts=contacts, **settings) as box, aiohttp.ClientSession() as session:
         yield Caller(box, session)
+
+
+async def until(ready: Callable[[], bool]) -> None:
+    """Let the others run until something is so."""
+    for _ in range(5_000):
+        if ready():
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError("it never came true")
 
 
 class Clock:

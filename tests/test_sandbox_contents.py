@@ -91,15 +91,15 @@ async def test_a_generated_contact_reads_the_same_after_it_was_written() -> None
             assert {**after, "email_address": 0} == {**before, "email_address": 0}
 
 
-def test_twenty_thousand_contacts_are_light_and_quickly_there() -> None:
+def test_thousands_of_contacts_are_light_and_quickly_there() -> None:
     tracemalloc.start()
     started = process_time()
-    box = Sandbox(contacts=20_000)
+    box = Sandbox(contacts=4_000)
     spent, (held, _) = process_time() - started, tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert len(box.store) == 20_000
-    assert held / 20_000 < 1_500  # bytes a contact; 200,000 of them are far below a gigabyte
-    assert spent < 30  # 200,000 start in seconds; this only catches a change of order
+    assert len(box.store) == 4_000
+    assert held / 4_000 < 1_500  # bytes a contact; 200,000 of them are far below a gigabyte
+    assert spent < 20  # 200,000 start in seconds; this only catches a change of order
 
 
 async def test_a_deep_page_costs_no_more_work_than_a_shallow_one() -> None:

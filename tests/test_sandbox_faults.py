@@ -7,7 +7,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from sandbox_contract import Reply, calling
+from sandbox_contract import Reply, calling, until
 
 ADA = {"create_source": "Account", "first_name": "Ada"}
 
@@ -79,7 +79,7 @@ async def test_a_body_is_cut_truncated_or_broken(encoding: str) -> None:
         with pytest.raises(aiohttp.ClientPayloadError):
             await call("GET", "/contacts", headers=headers)
         for kind in ("truncated", "broken"):
-            call.box.fault(kind)  # type: ignore[arg-type] # both are kinds
+            call.box.fault(kind)
             reply = await call("GET", "/contacts", headers=headers)
             assert reply.status == 200
             with pytest.raises(ValueError, match="line 1"):
@@ -103,10 +103,10 @@ async def test_something_else_can_come_instead(kind: Any) -> None:
         reply = await call("GET", "/contacts")
         expected = {
             "html": (200, "text/html; charset=utf-8"),
-            "redirect": (302, "application/octet-stream"),
+            "redirect": (302, None),
             "body": (200, "text/plain; charset=utf-8"),
         }
-        assert (reply.status, reply.headers["Content-Type"]) == expected[kind]
+        assert (reply.status, reply.headers.get("Content-Type")) == expected[kind]
         assert reply.headers.get("Location") == ("https://evil.example.com/" if kind == "redirect" else None)
 
 
@@ -146,8 +146,7 @@ async def test_a_hanging_answer_ends_when_the_client_leaves_or_the_box_closes() 
             await call("POST", "/contacts", ADA, timeout=aiohttp.ClientTimeout(total=0.05))
         assert len(call.box.store) == 1
         hanging = asyncio.create_task(call("POST", "/contacts", ADA))
-        while len(call.box.requests) < 2:
-            await asyncio.sleep(0)
+        await until(lambda: len(call.box.requests) == 2)
         await call.box.close()
         with pytest.raises(aiohttp.ClientError):
             await hanging
@@ -169,8 +168,7 @@ async def test_a_client_that_leaves_during_a_delay_is_recorded_as_unanswered() -
         call.box.fault("latency", seconds=60)
         with pytest.raises(TimeoutError):
             await call("POST", "/contacts", ADA, timeout=aiohttp.ClientTimeout(total=0.05))
-        while not call.box.requests:
-            await asyncio.sleep(0)
+        await until(lambda: bool(call.box.requests))
         assert (call.box.requests[0].status, call.box.requests[0].applied) == (0, False)
 
 

@@ -2,11 +2,12 @@
 
 import asyncio
 import gc
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 import pytest
-from sandbox_contract import SOME_ID, Caller, Clock, calling
+from sandbox_contract import SOME_ID, Caller, Clock, calling, until
 
 from cc_async.sandbox import Sandbox, serve
 
@@ -40,8 +41,6 @@ async def test_the_rate_is_enforced_in_one_of_three_ways(
         found = await statuses(call, clock, times)
         assert [place for place, status in enumerate(found) if status == 429] == refused
         assert call.box.throttled == len(refused)
-        reply = await call("GET", "/contacts")
-        assert (reply.status == 429) is (times[-1] == 9)
 
 
 async def test_a_throttled_write_is_not_applied() -> None:
@@ -151,7 +150,7 @@ async def test_the_box_knows_the_most_that_arrived_in_any_window() -> None:
     async with calling(monotonic=clock) as call:
         await statuses(call, clock, [0, 0.5, 0.9, 1.0, 1.1, 5.0])
         assert call.box.max_in_window() == 4
-        assert call.box.max_in_window(0.2) == 3
+        assert call.box.max_in_window(0.25) == 3
         assert call.box.max_in_window(60) == 6
 
 
@@ -169,14 +168,13 @@ async def test_answers_are_compressed_only_for_those_who_take_it() -> None:
 
 async def test_latency_and_jitter_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    sleep = asyncio.sleep
 
     async def note(seconds: float) -> None:
         waits.append(seconds)
-        await sleep(0)
+        await asyncio.sleep(0)
 
     async with calling(latency=1.0, jitter=0.5, arrival_jitter=0.25) as call:
-        monkeypatch.setattr("cc_async.sandbox.server.asyncio.sleep", note)
+        monkeypatch.setattr("cc_async.sandbox.server.asyncio", SimpleNamespace(sleep=note))
         for _ in range(20):
             await call("GET", "/contacts/counts")
     arrivals, answers = waits[0::3], waits[2::3]
@@ -211,8 +209,7 @@ async def test_closing_cuts_requests_under_way_and_leaves_no_task() -> None:
     before = asyncio.all_tasks()
     async with calling(latency=60) as call:
         waiting = [asyncio.create_task(call("GET", "/contacts")) for _ in range(3)]
-        while len(call.box.requests) < 3:
-            await asyncio.sleep(0)
+        await until(lambda: len(call.box.requests) == 3)
         async with asyncio.timeout(5):
             await call.box.close()
         results = await asyncio.gather(*waiting, return_exceptions=True)
@@ -224,8 +221,7 @@ async def test_closing_cuts_requests_under_way_and_leaves_no_task() -> None:
 async def test_serve_runs_until_it_is_cancelled() -> None:
     box = Sandbox()
     task = asyncio.create_task(serve(box))
-    while not box._origin:
-        await asyncio.sleep(0)
+    await until(lambda: bool(box._origin))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

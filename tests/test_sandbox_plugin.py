@@ -1,11 +1,16 @@
 """The pytest fixture, as a user's suite meets it."""
 
+import sys
 from importlib import import_module, reload
 from typing import Any
 
 import aiohttp
 import pytest
-from cc_async.sandbox import Sandbox, pytest_plugin
+
+from cc_async.sandbox import Sandbox
+
+# Where the package is installed pytest has loaded the plugin already, and this changes nothing.
+pytest_plugins = ["cc_async.sandbox.pytest_plugin"]
 
 
 async def test_the_fixture_is_a_started_sandbox(cc_sandbox: Sandbox) -> None:
@@ -19,9 +24,10 @@ async def test_the_fixture_is_a_started_sandbox(cc_sandbox: Sandbox) -> None:
 
 
 def test_without_pytest_asyncio_the_fixture_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin: Any = import_module("cc_async.sandbox.pytest_plugin")
     with monkeypatch.context() as without:
-        without.setitem(import_module("sys").modules, "pytest_asyncio", None)
-        plugin: Any = reload(pytest_plugin)
+        without.setitem(sys.modules, "pytest_asyncio", None)
+        reload(plugin)
         with pytest.raises(pytest.UsageError, match="needs pytest-asyncio"):
             plugin.cc_sandbox.__wrapped__()
-    reload(pytest_plugin)
+    reload(plugin)

@@ -65,9 +65,7 @@ class Fault:
 
     def matches(self, method: str, path: str, query: str) -> bool:
         """Tell whether a request is one of those that this fault is for."""
-        if self.method not in (None, method) or (
-            self.kind == "segment_processing" and "segment_id=" not in query
-        ):
+        if self.method not in (None, method) or (self.kind == "segment_processing" and "segment_id=" not in query):
             return False
         names = _names(path)
         pattern = re.compile("/" if self.path is None else self.path)

@@ -261,9 +261,7 @@ def _addresses(chance: int) -> str:
 
 
 def _sms(chance: int, status: str) -> str:
-    dates = '"opt_in_date":"%(made)s",' + (
-        '"opt_out_date":"%(touched)s",' if status == "unsubscribed" else ""
-    )
+    dates = '"opt_in_date":"%(made)s",' + ('"opt_out_date":"%(touched)s",' if status == "unsubscribed" else "")
     return (
         f'{{"sms_channel_id":"%(prefix)sd0","sms_address":"202{chance % 9_999_991:07}",'
         '"dial_code":"1","country_code":"US","update_source":"Contact","create_source":"Account",'

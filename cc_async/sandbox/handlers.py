@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
+from urllib.parse import unquote
 
 import attrs
 import msgspec
@@ -67,7 +68,7 @@ class Api:
             match = path.fullmatch(call.path)
             if match and method == call.method:
                 try:
-                    return handler(call, "".join(match.groups()))
+                    return handler(call, unquote("".join(match.groups())))
                 except Refused as refusal:
                     return UNSUPPORTED if refusal.status == UNSUPPORTED.status else refusal.answer
         return ACCESS_DENIED
@@ -101,9 +102,7 @@ class Api:
     def _sms_history(self, _: Call, contact_id: str) -> Answer:
         contact = self._contact(contact_id)
         channel = contact.get("sms_channel") or {}
-        return document(
-            [_history(contact, channel, consent) for consent in channel.get("sms_channel_consents", ())]
-        )
+        return document([_history(contact, channel, consent) for consent in channel.get("sms_channel_consents", ())])
 
     def _resubscribe(self, call: Call, contact_id: str) -> Answer:
         self._store.resubscribe(_checked_id(contact_id), _json(call))
@@ -136,9 +135,7 @@ class Api:
             for place, list_id in enumerate(self._store.lists, 1)
         ]
         count = read_pairs(call.query).get("include_count") == "true"
-        return document(
-            {**self._envelope("lists", lists, call), **({"lists_count": len(lists)} if count else {})}
-        )
+        return document({**self._envelope("lists", lists, call), **({"lists_count": len(lists)} if count else {})})
 
     def _tags(self, call: Call, _: str) -> Answer:
         made = stamp(0, 0)

@@ -135,9 +135,7 @@ class Authorization:
         else:
             outcome = {"code": self._secret()}
             expires = self._now() + _CODE_LIFETIME
-            self._codes[outcome["code"]] = _Code(
-                redirect, given.get("scope", ""), given.get("code_challenge"), expires
-            )
+            self._codes[outcome["code"]] = _Code(redirect, given.get("scope", ""), given.get("code_challenge"), expires)
         joint = "&" if "?" in redirect else "?"
         return Answer(302, headers={"Location": f"{redirect}{joint}{urlencode(outcome | state)}"})
 

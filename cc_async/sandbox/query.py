@@ -110,9 +110,7 @@ class Questions:
         return self._mask(raw[head : head + 8], raw[head + 8 :])
 
     def _mask(self, salt: bytes, text: bytes) -> bytes:
-        stream = b"".join(
-            sha256(self._key + salt + bytes([block])).digest() for block in range(len(text) // 32 + 1)
-        )
+        stream = b"".join(sha256(self._key + salt + bytes([block])).digest() for block in range(len(text) // 32 + 1))
         return bytes(one ^ other for one, other in zip(text, stream, strict=False))
 
 

@@ -56,12 +56,8 @@ _ADDRESS = _object(
     street=_text(255),
     **dict.fromkeys(("city", "state", "postal_code", "country"), _text(50)),
 )
-_CUSTOM_FIELD = _object(
-    ("custom_field_id",), custom_field_id=_text(), value=_text(255), choice_ids=_array(_ANY, 100)
-)
-_CONSENT = _object(
-    ("sms_consent_permission", "consent_type"), sms_consent_permission=_text(), consent_type=_text()
-)
+_CUSTOM_FIELD = _object(("custom_field_id",), custom_field_id=_text(), value=_text(255), choice_ids=_array(_ANY, 100))
+_CONSENT = _object(("sms_consent_permission", "consent_type"), sms_consent_permission=_text(), consent_type=_text())
 _MEDIUM = ("consent_medium_type", "consent_medium_url", "consent_medium_details")
 _CONTACT = _object(
     (),

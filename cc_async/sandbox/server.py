@@ -210,7 +210,7 @@ class Sandbox(Settings):
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         await asyncio.sleep(2 * self.arrival_jitter * self._dice.roll())
         body, query = await request.read(), request.rel_url.raw_query_string
-        call = Call(request.method, request.path, query, request.headers, body)
+        call = Call(request.method, request.rel_url.raw_path, query, request.headers, body)
         arrived, endpoint = self.monotonic(), _ENDPOINTS.get(call.path, "api")
         faults: list[Fault] = []
         applied, status = False, 0
@@ -304,9 +304,7 @@ async def serve(box: Sandbox) -> None:
 
 
 def _record(call: Call, endpoint: str, arrived: float, status: int, *, applied: bool) -> Record:
-    headers = {
-        name.lower(): value for name, value in call.headers.items() if name.lower() not in _SECRET_HEADERS
-    }
+    headers = {name.lower(): value for name, value in call.headers.items() if name.lower() not in _SECRET_HEADERS}
     return Record(
         endpoint=endpoint,
         method=call.method,

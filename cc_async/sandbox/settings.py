@@ -32,15 +32,11 @@ class Settings:
     rate: int | None = 4  # requests per `per` seconds; None: no limit
     per: float = 1.0
     daily: int | None = 10_000
-    enforcement: Enforcement = attrs.field(
-        default="sliding", validator=_one_of(("sliding", "fixed", "bucket"))
-    )
+    enforcement: Enforcement = attrs.field(default="sliding", validator=_one_of(("sliding", "fixed", "bucket")))
 
     order: Order = attrs.field(default="created", validator=_one_of(("created", "updated", "id", "shuffled")))
     cursor: Cursor = attrs.field(default="page", validator=_one_of(("page", "opaque", "lying", "switching")))
-    end_style: EndStyle = attrs.field(
-        default="absent", validator=_one_of(("absent", "null", "empty", "no_next"))
-    )
+    end_style: EndStyle = attrs.field(default="absent", validator=_one_of(("absent", "null", "empty", "no_next")))
     empty_pages: Collection[int] = ()  # numbers of pages, from 1, that hold no contact but go on
     count_every_page: bool = True  # else only the first page carries contacts_count
     include_rides_in_cursor: bool = True  # else `include` has to be sent again beside the cursor
@@ -53,9 +49,7 @@ class Settings:
     rotating: bool = True  # refresh tokens work once; else they are long-lived
     refresh_token_in_answer: bool = True  # a long-lived one may be left out of the answer to a refresh
     public_client: bool = False  # accept client_id in the form, without a secret
-    refuse_default_agents: bool = (
-        False  # 403 at the token endpoint for libraries that do not say who they are
-    )
+    refuse_default_agents: bool = False  # 403 at the token endpoint for libraries that do not say who they are
     token_lifetime: float = 86_400
     token_rate: int | None = None  # requests a second at the token endpoint
     device_interval: float = 5

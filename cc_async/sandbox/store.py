@@ -177,9 +177,7 @@ class Store:
     def new_subscribers(self) -> int:
         """Count the contacts of the last 30 days that may be mailed."""
         since, table = self._now() - 30 * DAY, self.table
-        return sum(
-            1 for row in range(len(self)) if table.created[row] > since and table.status[row] in (0, 1)
-        )
+        return sum(1 for row in range(len(self)) if table.created[row] > since and table.status[row] in (0, 1))
 
     def _save(self, row: int, old: Document, new: Document, now: int) -> Document:
         edited = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
@@ -256,9 +254,7 @@ class Store:
 
     def _appended(self, old: Document, given: Document, now: int) -> Document:
         """Return the sub-resources after a sign-up, which adds to them."""
-        new: Document = {
-            "list_memberships": _united(old.get("list_memberships") or (), given["list_memberships"])
-        }
+        new: Document = {"list_memberships": _united(old.get("list_memberships") or (), given["list_memberships"])}
         if given.get("custom_fields"):
             fields = {field["custom_field_id"]: field for field in old.get("custom_fields") or ()}
             fields |= {field["custom_field_id"]: field for field in given["custom_fields"]}
@@ -271,9 +267,7 @@ class Store:
             ]
         if given.get("street_address"):
             others = [
-                part
-                for part in old.get("street_addresses") or ()
-                if part["kind"] != given["street_address"]["kind"]
+                part for part in old.get("street_addresses") or () if part["kind"] != given["street_address"]["kind"]
             ]
             new["street_addresses"] = [self._part("street_address_id", given["street_address"], now), *others]
         if given.get("sms_channel"):
@@ -328,11 +322,7 @@ def _replaced(old: Document | None, given: Document, source: str, now: int) -> D
         new = old | {"address": given["address"], "permission_to_send": permission, "updated_at": stamp(now)}
     if permission != "unsubscribed":
         return {name: value for name, value in new.items() if not name.startswith("opt_out")}
-    return (
-        new
-        if was == "unsubscribed" and not fresh
-        else new | _opted_out(source, given.get("opt_out_reason"), now)
-    )
+    return new if was == "unsubscribed" and not fresh else new | _opted_out(source, given.get("opt_out_reason"), now)
 
 
 def _signed_up(old: Document | None, address: str, now: int, *, waits: bool) -> Document:

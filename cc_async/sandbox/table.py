@@ -90,10 +90,7 @@ class Table:
         """Write a contact, a new one where no row is given, and keep index and views true."""
         entry = self._index(document)
         core = {name: value for name, value in document.items() if name not in SUBRESOURCES}
-        encoded = [
-            msgspec.json.encode(document[name]) if document.get(name) else _none(name)
-            for name in SUBRESOURCES
-        ]
+        encoded = [msgspec.json.encode(document[name]) if document.get(name) else _none(name) for name in SUBRESOURCES]
         if row is None:
             row = self._append(entry)
         else:
