@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar
 
@@ -16,6 +16,7 @@ from cc_async.errors import (
     ConstantContactError,
     InvalidRequestError,
     QuotaExceededError,
+    TokenStoreError,
 )
 
 ItemT = TypeVar("ItemT")
@@ -25,7 +26,7 @@ CONCURRENCY = 12
 """Calls under way at most, by default: three seconds of latency at four requests a second."""
 _AHEAD = 4
 """How many times as many outcomes may wait for the consumer, so that one slow call does not hold up the others."""
-_FINAL = (QuotaExceededError, AuthenticationError, AuthorizationError, ClientClosedError)
+_FINAL = (QuotaExceededError, AuthenticationError, AuthorizationError, TokenStoreError, ClientClosedError)
 """What every other item would meet too."""
 
 
@@ -49,10 +50,17 @@ class Outcome(Generic[ItemT, ResultT]):
 @attrs.define(eq=False)
 class _Slot(Generic[ItemT, ResultT]):
     item: ItemT
-    task: "asyncio.Task[ResultT]"
+    task: "asyncio.Task[ResultT] | None"
+    refusal: Exception | None = None
+    """Why no call was begun, where there is no task."""
+
+    def done(self) -> bool:
+        return self.task is None or self.task.done()
 
     def outcome(self) -> Outcome[ItemT, ResultT]:
         """What became of the item; of one that was cut short it is not known whether it was sent."""
+        if self.task is None:
+            return Outcome(item=self.item, state="not_done", error=self.refusal)
         if not self.task.done() or self.task.cancelled():
             return Outcome(item=self.item, state="maybe_done", error=ClientClosedError("The call was cut short."))
         error = self.task.exception()
@@ -60,7 +68,8 @@ class _Slot(Generic[ItemT, ResultT]):
             return Outcome(item=self.item, state="done", result=self.task.result())
         if not isinstance(error, Exception):
             raise error
-        maybe = isinstance(error, ConstantContactError) and error.maybe_applied
+        # How far a call had come that failed with an exception of somebody else's is not known either.
+        maybe = error.maybe_applied if isinstance(error, ConstantContactError) else True
         return Outcome(item=self.item, state="maybe_done" if maybe else "not_done", error=error)
 
 
@@ -78,39 +87,74 @@ class _Batch(Generic[ItemT, ResultT]):
         self.news = asyncio.Event()
         self.feeder: asyncio.Task[None] | None = None
         self.ended = False
+        """No more items are taken."""
         self.trouble: BaseException | None = None
-        """Why no more items are taken, if not because there are none."""
+        """Why, if not because there are none."""
+        self.left = False
+        """The consumer left early."""
 
     async def feed(self, items: Iterable[ItemT] | AsyncIterable[ItemT]) -> None:
         """Take items as long as there is room for what becomes of them, and start a call for each."""
+        source = aiter(items) if isinstance(items, AsyncIterable) else _one_by_one(items)
         try:
-            async with contextlib.aclosing(_one_by_one(items)) as source:
-                # Room first, so that an item that is taken is also started.
-                while await self.room.acquire() and await self.active.acquire():
-                    item = await anext(source, _NO_MORE)
-                    if isinstance(item, _NoMore):
-                        break
-                    slot = _Slot(item, asyncio.create_task(self.work(item)))
-                    slot.task.add_done_callback(self._done)
-                    self.slots.append(slot)
-        except Exception as error:  # noqa: BLE001  # of the caller's iterable: raised once all outcomes are delivered
-            self.trouble = self.trouble or error
+            try:
+                await self._take_from(source)
+            finally:
+                # The caller's own iterator stays open where the caller may go on with it.
+                close = getattr(source, "aclose", None)
+                if close is not None and (self.left or source is not items):
+                    await close()
+        except BaseException as error:
+            self.trouble = self.trouble or error  # raised once all outcomes are delivered
+            if self.left or not isinstance(error, Exception):
+                raise
         finally:
             self.ended = True
             self.news.set()
 
+    async def _take_from(self, source: AsyncIterator[ItemT]) -> None:
+        # Room first, so that an item that is taken is also started.
+        while await self.room.acquire() and await self.active.acquire() and self.trouble is None:
+            # Never cancelled for what another call met: that would end a generator that the caller could go on with.
+            item = await anext(source, _NO_MORE)
+            if isinstance(item, _NoMore):
+                return
+            if self.left or self.trouble is not None:
+                refusal = self.trouble if isinstance(self.trouble, Exception) else None
+                self.slots.append(_Slot(item, None, refusal or ClientClosedError("The call was never begun.")))
+                return
+            task = asyncio.create_task(self.work(item))
+            task.add_done_callback(self._done)
+            self.slots.append(_Slot(item, task))
+
     def _done(self, task: "asyncio.Task[ResultT]") -> None:
         self.active.release()
         self.news.set()
-        if not task.cancelled() and isinstance(task.exception(), _FINAL) and self.trouble is None:
-            self.trouble = task.exception()
-            if self.feeder is not None:
-                self.feeder.cancel()
+        if not task.cancelled() and isinstance(task.exception(), _FINAL) and not self.left:
+            self.trouble = self.trouble or task.exception()
 
-    def next(self) -> _Slot[ItemT, ResultT] | None:
+    async def next(self, items: Iterable[ItemT] | AsyncIterable[ItemT]) -> Outcome[ItemT, ResultT]:
+        """The next outcome; raises StopAsyncIteration at the end, or what ended it before."""
+        if self.feeder is None and not self.left:
+            self.feeder = asyncio.create_task(self.feed(items))
+        while not self.left:
+            slot = self._ready()
+            if slot is not None:
+                return slot.outcome()
+            if self.ended and not self.slots:
+                self.left, trouble, self.trouble = True, self.trouble, None
+                try:
+                    raise trouble or StopAsyncIteration
+                finally:
+                    del trouble  # its traceback holds this frame: a cycle only the garbage collector would end
+            self.news.clear()
+            await self.news.wait()
+        raise StopAsyncIteration
+
+    def _ready(self) -> _Slot[ItemT, ResultT] | None:
         """A call that has ended and is next in order, if there is one."""
         for slot in self.slots:
-            if slot.task.done():
+            if slot.done():
                 self.slots.remove(slot)
                 self.room.release()
                 return slot
@@ -118,14 +162,15 @@ class _Batch(Generic[ItemT, ResultT]):
                 break
         return None
 
-    def stop(self) -> set["asyncio.Task[Any]"]:
+    def leave(self) -> set["asyncio.Task[Any]"]:
         """Cancel everything, and say what is to be waited for."""
-        tasks: set[asyncio.Task[Any]] = {slot.task for slot in self.slots}
+        self.left = True
+        self.news.set()
+        tasks: set[asyncio.Task[Any]] = {slot.task for slot in self.slots if slot.task is not None}
         if self.feeder is not None:
             tasks.add(self.feeder)
         for task in tasks:
             task.cancel()
-        self.ended, self.trouble = True, None
         return tasks
 
 
@@ -136,19 +181,9 @@ class _NoMore:
 _NO_MORE = _NoMore()
 
 
-async def _one_by_one(items: Iterable[ItemT] | AsyncIterable[ItemT]) -> AsyncGenerator[ItemT, None]:
-    if isinstance(items, AsyncIterable):
-        iterator = aiter(items)
-        try:
-            async for item in iterator:
-                yield item
-        finally:
-            close = getattr(iterator, "aclose", None)
-            if close is not None:
-                await close()
-    else:
-        for item in items:
-            yield item
+async def _one_by_one(items: Iterable[ItemT]) -> AsyncGenerator[ItemT, None]:
+    for item in items:
+        yield item
 
 
 class Many(Generic[ItemT, ResultT]):
@@ -156,10 +191,15 @@ class Many(Generic[ItemT, ResultT]):
 
     One failure does not stop the rest. What every item would meet, a spent quota, a lost authorization or a closed
     client, does: then no more items are taken, the outcomes of those taken are delivered, each with its `state`, and
-    the error is raised. Whatever was not delivered by then was never taken: `items` goes on there.
+    the error is raised. What was not delivered by then was never taken: an iterator given as `items` goes on there.
+    While one waits for its next item, that item is awaited first.
 
-    Leaving early cancels the calls under way; `left_over` then tells what is known of each. Inside `async with` that is
-    also awaited. Outcomes come in the order of the items, or `as_completed`.
+    `items` are taken as calls become free, and at most four times `concurrency` ahead of the consumer. Outcomes come in
+    the order of the items, or `as_completed`.
+
+    Leaving early, that is closing this, leaving its `async with` or dropping it, cancels the calls under way and closes
+    an asynchronous generator that gives the items; `left_over` then tells what is known of each item that was taken. A
+    `break` out of the loop drops it, unless a variable or an `async with` holds it; only the latter also waits.
     """
 
     def __init__(
@@ -177,27 +217,17 @@ class Many(Generic[ItemT, ResultT]):
 
     @property
     def left_over(self) -> tuple[Outcome[ItemT, ResultT], ...]:
-        """After leaving early: the outcomes of the items that were taken but not delivered."""
+        """The outcomes of the items that were taken but not delivered, as far as they are known by now."""
         return tuple(slot.outcome() for slot in self._batch.slots)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Outcome[ItemT, ResultT]:
-        batch = self._batch
-        if batch.feeder is None and not batch.ended:
-            batch.feeder = asyncio.create_task(batch.feed(self._items))
-        while True:
-            slot = batch.next()
-            if slot is not None:
-                return slot.outcome()
-            if batch.ended and not batch.slots:
-                trouble, batch.trouble = batch.trouble, None
-                if trouble is not None:
-                    raise trouble
-                raise StopAsyncIteration
-            batch.news.clear()
-            await batch.news.wait()
+        try:
+            return await self._batch.next(self._items)
+        finally:
+            del self  # the traceback of a cancellation, which a caller may keep, must not keep the calls going
 
     async def __aenter__(self) -> Self:
         return self
@@ -209,10 +239,13 @@ class Many(Generic[ItemT, ResultT]):
 
     async def aclose(self) -> None:
         """End the calls under way and wait until nothing of them runs."""
-        tasks = self._batch.stop()
+        tasks = self._batch.leave()
         if tasks:
             await asyncio.wait(tasks)
+        feeder = self._batch.feeder
+        if feeder is not None and not feeder.cancelled():
+            feeder.result()  # raises what the generator of the items raised as it was closed
 
     def __del__(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed, and so the tasks are gone
-            self._batch.stop()
+        with contextlib.suppress(AttributeError, RuntimeError):  # never begun; or the loop is closed, the tasks gone
+            self._batch.leave()

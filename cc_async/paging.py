@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 from weakref import WeakSet
@@ -14,7 +14,6 @@ import attrs
 from cc_async.codec import Decoded, Problem, report
 from cc_async.errors import InvalidRequestError
 from cc_async.readahead import FetchPage, RawPage, Walk
-from cc_async.wire import with_query
 
 T = TypeVar("T")
 _LOG = logging.getLogger("cc_async")
@@ -51,12 +50,10 @@ class PageSource(Generic[T]):
     fetch_page: FetchPage
     decode: Callable[[list[Any]], Awaitable[Decoded[list[T]]]]
     check: Callable[[str], str]
-    """Makes sure of a link, or raises a PaginationError."""
+    """Makes sure of a link and gives it as it is to be followed, or raises a PaginationError."""
     identify: Callable[[T], str | None]
     start: str | None
     size: int | None
-    beside: Mapping[str, str]
-    """Parameters to send again beside every cursor."""
     strict: bool
 
 
@@ -85,42 +82,42 @@ class Pager(Generic[T]):
             raise InvalidRequestError("read_ahead must be 0 (strictly one page at a time) or more.")
         self._source = source
         self._read_ahead = read_ahead
-        self._open: WeakSet[_Pages[T]] = WeakSet()
+        self._walks: WeakSet[Walk] = WeakSet()
 
     def __aiter__(self) -> AsyncIterator[T]:
         """Iterate over the items."""
-        return _Items(self._walk(self._read_ahead))
+        reader = self._read(self._read_ahead)
+        return _Stream(reader.walk, reader.item)
 
     def pages(self) -> AsyncIterator[Page[T]]:
         """Iterate over the pages, each with the link from which to go on later."""
-        return self._walk(self._read_ahead)
+        reader = self._read(self._read_ahead)
+        return _Stream(reader.walk, reader.page)
 
     async def collect(self, max_items: int | None = None) -> list[T]:
         """All items, or the first `max_items`, as a list."""
         if max_items is not None and max_items < 0:
             raise InvalidRequestError("max_items must be 0 or more.")
         items: list[T] = []
-        pages = self._walk(self._read_ahead, max_items)
+        reader = self._read(self._read_ahead, max_items)
         try:
             while max_items is None or len(items) < max_items:
-                page = await anext(pages, None)
-                if page is None:
-                    break
-                items += page.items
+                items += (await reader.page()).items
+        except StopAsyncIteration:
+            pass
         finally:
-            await pages.aclose()
+            await reader.walk.aclose()
         return items[:max_items]
 
     async def first(self) -> T | None:
         """The first item, or None if there is none; no page is fetched ahead."""
-        pages = self._walk(0)
+        reader = self._read(0)
         try:
-            async for page in pages:
-                if page.items:
-                    return page.items[0]
+            return await reader.item()
+        except StopAsyncIteration:
             return None
         finally:
-            await pages.aclose()
+            await reader.walk.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -132,22 +129,16 @@ class Pager(Generic[T]):
 
     async def aclose(self) -> None:
         """End every iteration over this pager and wait until nothing of them runs."""
-        for pages in list(self._open):
-            await pages.aclose()
+        walks = list(self._walks)
+        for walk in walks:
+            walk.abandon()
+        for walk in walks:
+            await walk.aclose()
 
-    def _walk(self, read_ahead: int, max_items: int | None = None) -> "_Pages[T]":
-        pages = _Pages(self._source, read_ahead, max_items)
-        self._open.add(pages)
-        return pages
-
-
-class _Pages(Generic[T]):
-    """One iteration over the pages; dropped or closed, it ends its walk."""
-
-    def __init__(self, source: PageSource[T], read_ahead: int, max_items: int | None) -> None:
+    def _read(self, read_ahead: int, max_items: int | None = None) -> "_Reader[T]":
+        source = self._source
         most = None if max_items is None or not source.size else -(-max_items // source.size)
-        self._source = source
-        self._walk = Walk(
+        walk = Walk(
             source.fetch_page,
             start=source.start,
             check=source.check,
@@ -155,34 +146,72 @@ class _Pages(Generic[T]):
             size=source.size,
             most=most,
         )
-        self._one_at_a_time = asyncio.Lock()
-        self._recent: deque[set[str]] = deque(maxlen=_REMEMBERED)
-        self._total: int | None = None
+        self._walks.add(walk)
+        return _Reader(source, walk)
+
+
+class _Stream(Generic[T]):
+    """An iterator that ends its walk when it is closed or dropped, whatever still knows the walk."""
+
+    def __init__(self, walk: Walk, step: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._walk = walk
+        self._step = step
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Page[T]:
-        async with self._one_at_a_time:
-            try:
-                found = await self._walk.head()
-                page = None if found is None else await self._build(*found)
-            except Exception:  # cancellation is no end: who asks again gets the same page
-                self._walk.abandon()
-                raise
-            if page is None:
-                raise StopAsyncIteration
-            self._walk.advance()
-            return page
+    async def __anext__(self) -> T:
+        try:
+            return await self._step()
+        finally:
+            del self  # the traceback of a cancellation, which a caller may keep, must not keep the walk going
 
     async def aclose(self) -> None:
         """End the iteration and wait until nothing of it runs."""
         await self._walk.aclose()
 
     def __del__(self) -> None:
-        # Left early. The tasks do not know this object, so it dies at once, without a garbage collection.
+        # Neither the tasks nor the reader know this object, so it dies at once, without a garbage collection.
         with contextlib.suppress(RuntimeError):  # the loop is closed, and so the tasks are gone
             self._walk.abandon()
+
+
+class _Reader(Generic[T]):
+    """Makes typed pages and items of one walk, for any number of consumers that share it."""
+
+    def __init__(self, source: PageSource[T], walk: Walk) -> None:
+        self._source = source
+        self.walk = walk
+        self._items: Iterator[T] = iter(())
+        self._page_turn, self._item_turn = asyncio.Lock(), asyncio.Lock()
+        self._recent: deque[set[str]] = deque(maxlen=_REMEMBERED)
+        self._total: int | None = None
+
+    async def item(self) -> T:
+        """The next item; raises StopAsyncIteration at the end."""
+        if self.walk.abandoned:
+            raise StopAsyncIteration
+        for item in self._items:
+            return item
+        async with self._item_turn:  # else two consumers would fetch two pages, and one's items replace the other's
+            while True:
+                for item in self._items:
+                    return item
+                self._items = iter((await self.page()).items)
+
+    async def page(self) -> Page[T]:
+        """The next page; raises StopAsyncIteration at the end."""
+        async with self._page_turn:
+            try:
+                found = await self.walk.head()
+                page = None if found is None else await self._build(*found)
+            except Exception:  # cancellation is no end: who asks again gets the same page
+                self.walk.abandon()
+                raise
+            if page is None:
+                raise StopAsyncIteration
+            self.walk.advance()
+            return page
 
     async def _build(self, raw: RawPage, link: str | None) -> Page[T]:
         decoded = await self._source.decode(raw.envelope.contacts)
@@ -192,10 +221,15 @@ class _Pages(Generic[T]):
         changed = total is not None and known is not None and total != known
         self._total = known if total is None else total
         if repeated or changed:
-            _LOG.info("The collection changed during the walk: %d came again, total %s", len(repeated), self._total)
+            _LOG.info(
+                "The collection changed during the walk: %d came again and were dropped, the total was %s and is %s",
+                len(repeated),
+                known,
+                self._total,
+            )
         return Page(
             items=items,
-            next_url=link and beside(link, self._source.beside),
+            next_url=link,
             total=self._total,
             status=raw.status,
             headers=raw.headers,
@@ -218,30 +252,3 @@ class _Pages(Generic[T]):
                 seen.add(ident)
         self._recent.append(seen.union(repeated))
         return fresh, repeated
-
-
-class _Items(Generic[T]):
-    """One iteration over the items."""
-
-    def __init__(self, pages: _Pages[T]) -> None:
-        self._pages = pages
-        self._items: Iterator[T] = iter(())
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> T:
-        while True:
-            for item in self._items:
-                return item
-            self._items = iter((await anext(self._pages)).items)
-
-    async def aclose(self) -> None:
-        """End the iteration and wait until nothing of it runs."""
-        await self._pages.aclose()
-
-
-def beside(link: str, params: Mapping[str, str]) -> str:
-    """The link with the parameters it does not carry itself."""
-    carried = {pair.partition("=")[0] for pair in link.partition("?")[2].split("&")}
-    return with_query(link, {name: value for name, value in params.items() if name not in carried})

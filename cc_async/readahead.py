@@ -12,7 +12,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
-from urllib.parse import quote, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 import attrs
 
@@ -58,6 +58,11 @@ class NumberedLink:
         link = cls(found[1], found[3], before, int(numbers[0]), after, url_safe, padded, quoted=cursor != found[2])
         return link if link.at(link.number) == href else None
 
+    @property
+    def params(self) -> dict[str, str]:
+        """What else the cursor carries, such as the page size and the filters."""
+        return dict(parse_qsl(f"{self.before}&{self.after}"))
+
     def at(self, number: int) -> str:
         """The link with another page number."""
         query = f"{self.before}next={number}{self.after}".encode()
@@ -66,9 +71,10 @@ class NumberedLink:
         return self.head + (quote(cursor, safe="") if self.quoted else cursor) + self.tail
 
 
-def _same(link: str, guess: str) -> bool:
+def _same(true: NumberedLink, guess: NumberedLink) -> bool:
     # `=` and `%3D` are the same value of a parameter; `+` would not be, so nothing is said of a link that holds one.
-    return link == guess or ("+" not in link + guess and unquote(link) == unquote(guess))
+    plain = [attrs.evolve(link, quoted=False).at(link.number) for link in (true, guess)]
+    return plain[0] == plain[1] and (true.quoted is guess.quoted or "+" not in plain[0])
 
 
 @attrs.frozen
@@ -112,6 +118,11 @@ class _Fetch:
     def failed(self) -> bool:
         return self.task.done() and (self.task.cancelled() or self.task.exception() is not None)
 
+    @property
+    def doomed(self) -> bool:
+        """Nothing is worth fetching behind it: it failed, or is being cancelled, as all tasks are when a loop ends."""
+        return self.failed or self.task.cancelling() > 0
+
 
 class Walk:
     """One walk over the pages of a collection, up to `read_ahead` pages ahead of its consumer.
@@ -130,6 +141,7 @@ class Walk:
         size: int | None,
         most: int | None = None,
     ) -> None:
+        self.abandoned = False
         self._fetch_page = fetch_page
         self._check = check
         self._read_ahead = read_ahead
@@ -143,31 +155,32 @@ class Walk:
         self._seen = {start}
         self._started = 0
         self._over = False  # nothing follows what is queued,
-        self._trouble: PaginationError | None = None  # and this is why, if not for the end of the collection
+        self._trouble: Exception | None = None  # and this is why, if not for the end of the collection
 
     async def head(self) -> tuple[RawPage, str | None] | None:
         """The next page and the link it carries; None at the end. It stays at the head until `advance` is called."""
         if not self._queue and not self._over:
             self._add(self._link, sure=True)
         if not self._queue:
-            trouble, self._trouble = self._trouble, None
-            if trouble is not None:
-                raise trouble
+            self._raise_trouble()
             return None
         fetch = self._queue[0]
-        fetch.turn.awaited = True
-        self._settle()
-        while not fetch.task.done():
-            await asyncio.wait({fetch.task})
+        try:
+            fetch.turn.awaited = True
             self._settle()
-        if fetch.failed:
-            self.abandon()
-        if fetch.task.cancelled():
-            raise ClientClosedError("The stream was closed while its next page was awaited.")
-        page = fetch.task.result()
-        fetch.taken = True
-        self._settle()
-        return page, fetch.href
+            while not fetch.task.done():
+                await asyncio.wait({fetch.task})
+                self._settle()
+            if fetch.failed:
+                self.abandon()
+            if fetch.task.cancelled():
+                raise ClientClosedError("The stream was closed while its next page was awaited.")
+            page = fetch.task.result()
+            fetch.taken = True
+            self._settle()
+            return page, fetch.href
+        finally:
+            del fetch  # the traceback of its failure holds this frame: a cycle only a garbage collection would end
 
     def advance(self) -> None:
         """Let go of the page at the head."""
@@ -177,7 +190,8 @@ class Walk:
 
     def abandon(self) -> None:
         """End the walk: cancel what is under way and give nothing more."""
-        self._over, self._trouble = True, None
+        self.abandoned = self._over = True
+        self._trouble = None
         self._drop_after(None)
 
     async def aclose(self) -> None:
@@ -188,6 +202,14 @@ class Walk:
 
     # Everything below is called between awaits only: the queue is never seen half changed.
 
+    def _raise_trouble(self) -> None:
+        trouble, self._trouble = self._trouble, None
+        try:
+            if trouble is not None:
+                raise trouble
+        finally:
+            del trouble  # the same cycle
+
     def _settle(self) -> None:
         """Read the links of the pages that have arrived, and fetch what may be fetched now."""
         while not self._over and (last := self._last_sure()) is not None and last.task.done() and not last.settled:
@@ -197,16 +219,17 @@ class Walk:
             last.settled = True
             try:
                 link = self._link_of(last)
-            except PaginationError as trouble:
-                self._over, self._trouble = True, trouble
-                self._drop_after(last)
-                return
+            except Exception as trouble:  # noqa: BLE001  # in a callback it would be lost: the consumer shall see it
+                self._trouble, link = trouble, None
             if link is None:
                 self._over = True
                 self._drop_after(last)
                 return
             self._verify(last, link)
         if not self._over:
+            failed = next((fetch for fetch in self._queue if fetch.failed), None)
+            if failed is not None:  # what was read before it is sent again is of no use
+                self._drop_after(failed)
             self._fill()
 
     def _last_sure(self) -> _Fetch | None:
@@ -240,16 +263,20 @@ class Walk:
     def _verify(self, last: _Fetch, link: str) -> None:
         """Compare the link that a page really carries with the one that was guessed for it."""
         guess = next((fetch for fetch in self._queue if not fetch.sure), None)
-        if guess is not None and _same(link, guess.link or ""):
+        if guess is None or guess.number is None:
+            self._link = link
+            return
+        true, guessed = NumberedLink.parse(link), guess.number
+        if true is not None and _same(true, guessed):
             guess.sure = True
             self._trust = min(self._read_ahead, self._trust * 2)
             return
+        # Some spellings show in some links only, so that a guess could not know.
+        spelling = {name: getattr(guessed, name) for name in ("url_safe", "padded", "quoted")}
+        respelled = true and attrs.evolve(true, **spelling) == guessed
+        self._trust = 1 if respelled else 0
         self._link = link
-        if guess is not None:
-            true = NumberedLink.parse(link)
-            respelled = true and guess.number and attrs.evolve(true, padded=guess.number.padded) == guess.number
-            self._trust = 1 if respelled else 0
-            self._drop_after(last)
+        self._drop_after(last)
 
     def _fill(self) -> None:
         """Fetch the next page if it is known, and guess further ones as far as trust and the total allow."""
@@ -265,7 +292,10 @@ class Walk:
         return waiting < room and (self._most is None or self._started < self._most)
 
     def _next_guess(self) -> NumberedLink | None:
-        if not self._queue or (newest := self._queue[-1].number) is None or self._queue[-1].failed:
+        # Beside a link that is known nothing is guessed: where that one waits for room, a guess would take its place.
+        if self._link is not None or not self._queue or self._queue[-1].doomed:
+            return None
+        if (newest := self._queue[-1].number) is None:
             return None
         unsure = sum(not fetch.sure for fetch in self._queue)
         known = newest.number - unsure

@@ -66,7 +66,10 @@ class RetryPolicy:
     attempts: int = attrs.field(default=6, validator=_positive)
     """How often one request is sent at most."""
     total_time: float = attrs.field(default=120.0, validator=_positive)
-    """No attempt begins later than this after the first."""
+    """No attempt begins once the attempts and the pauses between them have taken this long.
+
+    The wait for a turn at the rate limiter does not count, because that is how busy the client is.
+    """
     first_pause: float = attrs.field(default=0.5, validator=_positive)
     """The longest pause before the second attempt; it doubles with each attempt."""
     longest_pause: float = attrs.field(default=20.0, validator=_positive)
@@ -87,13 +90,14 @@ class RetryPolicy:
     ) -> float | None:
         """The seconds to wait before the request is sent again, or None to give up and raise `failure`.
 
-        `attempt` counts from 1, `elapsed` from the first attempt, `chance` gives the jitter: the pause is spread over
-        everything between 0 and its longest, so that many clients do not come back at the same moment. A throttled
-        request waits at the limiter instead, where all wait together.
+        `attempt` counts from 1, `elapsed` is what attempts and pauses have taken, `chance` gives the jitter: the pause
+        is spread over everything between 0 and its longest, so that many clients do not come back at the same moment. A
+        throttled request waits at the limiter instead, where all wait together.
         """
         if attempt >= self.attempts or not self._worth(failure, repeat):
             return None
-        longest = min(self.longest_pause, self.first_pause * 2 ** (attempt - 1))
+        # Beyond 2 ** 60 every pause is the longest, and a float soon ends.
+        longest = min(self.longest_pause, self.first_pause * 2.0 ** min(attempt - 1, 60))
         pause = 0.0 if isinstance(failure, RateLimitError) else chance() * longest
         if retry_after is not None:
             pause += min(retry_after, self.longest_retry_after)

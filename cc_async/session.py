@@ -2,14 +2,15 @@
 
 import asyncio
 import contextlib
+import copy
+import io
 import logging
+import math
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import aiohttp
 import attrs
-from aiohttp.client_middlewares import ClientHandlerType
-from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from cc_async.auth import OAuth2, StaticToken, TokenProvider
@@ -22,15 +23,16 @@ from cc_async.errors import (
     DecodeError,
     InvalidRequestError,
     RateLimitError,
-    RequestTimeoutError,
     TransportError,
 )
 from cc_async.limits import Limiter, RateLimiter, Turn
 from cc_async.retry import Repeat, RetryPolicy, is_write, repeat_of
+from cc_async.transport import Progress, start_of, transport_error
 from cc_async.wire import (
     USER_AGENT,
     Secret,
     api_error,
+    bare,
     check_endpoint,
     error_details,
     is_quota,
@@ -41,8 +43,8 @@ from cc_async.wire import (
 
 T = TypeVar("T")
 _LOG = logging.getLogger("cc_async")
-_ERROR_BODY = 65_536
-"""Bytes read of an error answer; what is longer costs the connection."""
+_AT_ONCE = 1_000_000
+"""Bytes of a request that aiohttp writes without a warning that it may block the loop."""
 
 BASE_URL = "https://api.cc.email/v3"
 
@@ -87,7 +89,7 @@ class Call(Generic[T]):
     """One request, and what the session is to do with it."""
 
     method: str
-    path: str
+    path: str = attrs.field(repr=bare)
     """Below the base URL, encoded, with its query."""
     parse: Callable[[Answer], Decoded[T]]
     """Reads the answer; a DecodeError of it that says `malformed` counts as a broken connection."""
@@ -99,52 +101,6 @@ class Call(Generic[T]):
     """Instead of what the method and the path say."""
     on_resend: Callable[[], None] | None = None
     """Called at the moment the request is sent again."""
-
-
-class _Unanswered(Exception):  # noqa: N818  # no error in itself: its cause is
-    """Hides a broken connection from aiohttp, which would send idempotent requests again by itself."""
-
-
-async def _no_silent_replay(request: aiohttp.ClientRequest, send: ClientHandlerType) -> aiohttp.ClientResponse:
-    # aiohttp repeats GET, PUT and DELETE once when a connection breaks: past the limiter, and a DELETE that had worked
-    # then looks like a 404. Whether to repeat is the retry policy's to say.
-    try:
-        return await send(request)
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as broken:
-        raise _Unanswered from broken
-
-
-# No connection was made, so the server cannot have seen the request.
-_NEVER_SENT = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.ServerFingerprintMismatch,
-    aiohttp.ClientHttpProxyError,
-    aiohttp.InvalidURL,
-    aiohttp.NonHttpUrlClientError,
-)
-_PERMANENT = (
-    aiohttp.ClientConnectorCertificateError,
-    aiohttp.ServerFingerprintMismatch,
-    aiohttp.InvalidURL,
-    aiohttp.NonHttpUrlClientError,
-)
-
-
-def transport_error(cause: BaseException, *, write: bool) -> TransportError:
-    """The exception for a failure of aiohttp, of a socket or of a clock; nothing of the request stays in its cause."""
-    never_sent = isinstance(cause, _NEVER_SENT)
-    maybe_applied = write and not never_sent
-    hint = " The write may have taken effect: look before you send it again." if maybe_applied else ""
-    if isinstance(cause, aiohttp.ClientResponseError):  # holds the request's headers, and so the token
-        blank = aiohttp.RequestInfo(URL(), "", CIMultiDictProxy(CIMultiDict()), URL())
-        cause.request_info, cause.history, cause.args = blank, (), (blank, ())
-    fields: dict[str, Any] = {"maybe_applied": maybe_applied, "permanent": isinstance(cause, _PERMANENT)}
-    if isinstance(cause, TimeoutError):
-        what = "No connection was made" if never_sent else "No answer came"
-        return RequestTimeoutError(f"{what} within the time-out.{hint}", **fields)
-    what = "No connection could be made" if never_sent else "The connection broke before the answer was complete"
-    return TransportError(f"{what} ({type(cause).__name__}).{hint}", **fields)
 
 
 class Session:
@@ -164,17 +120,20 @@ class Session:
         timeout: float = 30.0,
         strict: bool = False,
     ) -> None:
+        auth = Secret(auth) if isinstance(auth, str) else auth  # this frame may end in a traceback
         self.base_url = check_endpoint(base_url)
-        if not timeout > 0:
-            raise InvalidRequestError("timeout must be greater than 0 seconds.")
+        if not 0 < timeout < math.inf:
+            raise InvalidRequestError("timeout must be greater than 0 seconds, and finite.")
         self.strict = strict
         self.rate_limiter = RateLimiter() if rate_limiter is None else rate_limiter
         self._auth = StaticToken(auth) if isinstance(auth, str) else auth
         self._origin = str(self.base_url.origin())
         self.prefix = self.base_url.raw_path.rstrip("/")
         self.retry = RetryPolicy() if retry is None else retry
-        # A connection that takes this long to be made will not be made; and until it is, every request may be repeated.
-        self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=min(10.0, timeout / 2))
+        # A connection that takes this long to be made will not be made. Both are less than the whole, so that what
+        # ends by the whole was sent, and what was not can be told from it: that may be repeated, whatever it is.
+        connect = timeout / 2
+        self._timeout = aiohttp.ClientTimeout(total=timeout, connect=connect, sock_connect=min(10.0, connect))
         self._lent = client_session
         self._own: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -198,7 +157,7 @@ class Session:
             ClientClosedError: the client was closed.
 
         """
-        progress = _Progress(call)
+        progress = Progress(call.method)
         try:
             async with self._open():
                 return await self._until_done(call, progress)
@@ -206,25 +165,25 @@ class Session:
             failure.maybe_applied = failure.maybe_applied or progress.maybe_applied
             raise
 
-    async def _until_done(self, call: Call[T], progress: "_Progress") -> ApiResponse[T]:
+    async def _until_done(self, call: Call[T], progress: Progress) -> ApiResponse[T]:
         """One round an attempt; 401 has a round of its own, because the gateway refused before anything happened."""
         rejected: Secret | None = None
         failure: ConstantContactError | None = None
         try:
             while True:
-                token = Secret(await self._auth.token(rejected))
+                token = await self._token(rejected)
                 if failure is not None and token == rejected:
                     raise failure
                 await self.rate_limiter.acquire(call.turn)
                 if failure is not None and call.on_resend is not None:
                     call.on_resend()
+                http = self._http()
                 progress.begin()
                 try:
-                    answer = await self._attempt(call, token, progress)
+                    answer = await self._attempt(call, http, token, progress)
+                    progress.under_way = False
                     if answer.status < 300 or progress.is_gone(answer.status):
-                        decoded = call.parse(answer)
-                        report(decoded.problems, strict=self.strict)
-                        return ApiResponse(decoded.value, answer.status, answer.headers, decoded.problems)
+                        return self._read(call, answer)
                     failure = await self._refusal(call, answer)
                 except (TransportError, DecodeError) as trouble:
                     failure = trouble
@@ -236,46 +195,64 @@ class Session:
         finally:
             del failure  # its traceback holds this frame: a cycle that only the garbage collector would end
 
-    async def _attempt(self, call: Call[Any], token: Secret, progress: "_Progress") -> Answer:
+    async def _token(self, rejected: Secret | None) -> Secret:
+        try:
+            found = await self._auth.token(rejected)
+        except ConstantContactError as failure:
+            # All that waited for one token are given the same exception, and each call completes its own.
+            raise copy.copy(failure) from failure.__cause__
+        token = Secret(found if isinstance(found, str) else "")
+        del found  # this frame may end in a traceback
+        if not (token and token.isascii() and token.isprintable() and " " not in token):
+            raise InvalidRequestError(
+                "An access token is a string of printable ASCII without spaces: this one is empty, cut or mixed up."
+            )
+        return token
+
+    async def _attempt(self, call: Call[Any], http: aiohttp.ClientSession, token: Secret, progress: Progress) -> Answer:
         """Send once and read the whole answer, or raise a TransportError."""
-        if not (token.isascii() and token.isprintable()):
-            raise InvalidRequestError("An access token is printable ASCII: this one was cut or mixed up.")
         headers = {"Authorization": Secret.bearer(token), "Accept": "application/json", "User-Agent": USER_AGENT}
         if call.body is not None:
             headers["Content-Type"] = "application/json"
-        http, status = self._http(), "no answer"
+        status = "no answer"
         try:
             async with http.request(
                 call.method,
                 URL(self._origin + self.prefix + call.path, encoded=True),
                 headers=headers,
-                data=call.body,
+                # aiohttp warns of bytes that are too many to be written at once.
+                data=call.body if call.body is None or len(call.body) < _AT_ONCE else io.BytesIO(call.body),
                 allow_redirects=False,
                 raise_for_status=False,
                 auto_decompress=True,
                 timeout=self._timeout,
                 # Given here they replace the session's own, which a lent session must not lose.
-                middlewares=(_no_silent_replay, *getattr(http, "_middlewares", ())),
+                middlewares=(progress.watch, *getattr(http, "_middlewares", ())),
             ) as response:
                 status = str(response.status)
-                body = await (response.read() if response.status < 400 else _start(response))
+                body = await (response.read() if response.status < 300 else start_of(response))
                 return Answer(response.status, response.headers, body)
-        except _Unanswered as hidden:
-            cause = hidden.__cause__ or hidden
-            raise transport_error(cause, write=progress.write) from cause
-        except (aiohttp.ClientError, OSError) as trouble:
-            raise transport_error(trouble, write=progress.write) from trouble
-        except ValueError as trouble:
+        except (aiohttp.ClientError, OSError, ValueError) as trouble:
+            if isinstance(trouble, aiohttp.ClientError | OSError) or progress.sending:
+                raise transport_error(trouble, write=progress.write)  # noqa: B904  # it has its cause
+            progress.under_way = False
             raise InvalidRequestError(f"aiohttp cannot send this request: {redact(str(trouble))}") from None
         finally:
-            _LOG.debug(
-                "%s %s: %s in %.0f ms (attempt %d)",
-                call.method,
-                redact(call.path.partition("?")[0]),
-                status,
-                progress.milliseconds(),
-                progress.attempt,
-            )
+            if _LOG.isEnabledFor(logging.DEBUG):
+                self._log(call, status, progress)
+
+    def _log(self, call: Call[Any], status: str, progress: Progress) -> None:
+        path, milliseconds = redact(call.path.partition("?")[0]), progress.seconds() * 1e3
+        _LOG.debug("%s %s: %s in %.0f ms (attempt %d)", call.method, path, status, milliseconds, progress.attempt)
+
+    def _read(self, call: Call[T], answer: Answer) -> ApiResponse[T]:
+        if answer.status >= 300:
+            answer = attrs.evolve(answer, body=b"")  # a DELETE that has succeeded, although the body says otherwise
+        elif answer.body[:64].lstrip().startswith(b"<"):
+            raise DecodeError("A page of HTML came instead of the answer.", malformed=True)
+        decoded = call.parse(answer)
+        report(decoded.problems, strict=self.strict)
+        return ApiResponse(decoded.value, answer.status, answer.headers, decoded.problems)
 
     async def _refusal(self, call: Call[Any], answer: Answer) -> ConstantContactError:
         """The exception for an error answer, once the limiter knows of it."""
@@ -284,11 +261,13 @@ class Session:
             await self.rate_limiter.quota_exceeded()
         elif answer.status == 429 and is_throttle(details):
             await self.rate_limiter.throttled(retry_after(answer.headers))
-        maybe_applied = is_write(call.method) and (answer.status >= 500 or answer.status == 408)
+        # Only an error of the client's says for sure that nothing was done; a redirect may come after the deed.
+        sure = 400 <= answer.status < 500 and answer.status != 408
+        maybe_applied = is_write(call.method) and not sure
         resets_at = self.rate_limiter.resets_at
         return api_error(answer.status, answer.headers, answer.body, resets_at=resets_at, maybe_applied=maybe_applied)
 
-    async def _pause(self, call: Call[Any], failure: ConstantContactError, progress: "_Progress") -> bool:
+    async def _pause(self, call: Call[Any], failure: ConstantContactError, progress: Progress) -> bool:
         """Sleep before the next attempt and say True, or False if there is to be none."""
         asked = None
         if isinstance(failure, ApiError) and not (isinstance(failure, RateLimitError) and is_throttle(failure.errors)):
@@ -297,18 +276,43 @@ class Session:
             failure,
             repeat=call.repeat or repeat_of(call.method, call.path),
             attempt=progress.attempt,
-            elapsed=progress.elapsed(),
+            elapsed=progress.spent,
             retry_after=asked,
         )
         if pause is not None:
             await asyncio.sleep(pause)
+            progress.spent += pause
         return pause is not None
 
-    def _http(self) -> aiohttp.ClientSession:
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise ClientClosedError("The client is closed.")
         loop = asyncio.get_running_loop()
         if self._loop not in {None, loop}:
             raise InvalidRequestError("A client belongs to the event loop of its first request: make one in each.")
+        if self._lent is not None and getattr(self._lent, "_loop", loop) is not loop:
+            raise InvalidRequestError("The aiohttp session that was lent to the client belongs to another event loop.")
         self._loop = loop
+
+    @contextlib.asynccontextmanager
+    async def _open(self) -> AsyncIterator[None]:
+        """What `close` can end: everything inside leaves with ClientClosedError."""
+        self._check_usable()
+        closing = asyncio.timeout(None)
+        self._calls.add(closing)
+        try:
+            async with closing:
+                yield
+        except TimeoutError:
+            if not closing.expired():
+                raise
+            raise ClientClosedError("The client was closed during the call.") from None
+        finally:
+            self._calls.discard(closing)
+            if not self._calls:
+                self._idle.set()
+
+    def _http(self) -> aiohttp.ClientSession:
         if self._lent is not None:
             if self._lent.closed:
                 raise ClientClosedError("The aiohttp session that was lent to the client is closed.")
@@ -318,26 +322,6 @@ class Session:
             connector = aiohttp.TCPConnector(limit=0)
             self._own = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         return self._own
-
-    @contextlib.asynccontextmanager
-    async def _open(self) -> AsyncIterator[None]:
-        """What `close` can end: everything inside leaves with ClientClosedError."""
-        if self._closed:
-            raise ClientClosedError("The client is closed.")
-        try:
-            async with asyncio.timeout(None) as call:
-                self._calls.add(call)
-                try:
-                    yield
-                finally:
-                    self._calls.discard(call)
-        except TimeoutError:
-            if not call.expired():
-                raise
-            raise ClientClosedError("The client was closed during the call.") from None
-        finally:
-            if not self._calls:
-                self._idle.set()
 
     async def close(self) -> None:
         """End all calls with ClientClosedError and close the connections, unless the aiohttp session was lent."""
@@ -350,61 +334,9 @@ class Session:
                 self._idle.clear()
                 await self._idle.wait()
         finally:
-            if self._own is not None:
-                await self._own.close()
-            if isinstance(self._auth, OAuth2):
-                await self._auth.close()
-
-
-@attrs.define
-class _Progress:
-    """What is known of a call while it runs."""
-
-    call: Call[Any]
-    attempt: int = 0
-    refused: bool = False
-    """The last attempt was answered with 401; its replay does not count as another."""
-    under_way: bool = False
-    applied: bool = False
-    """An attempt that has ended may have taken effect."""
-    first_began: float = 0.0
-    began: float = 0.0
-
-    @property
-    def write(self) -> bool:
-        return is_write(self.call.method)
-
-    @property
-    def maybe_applied(self) -> bool:
-        return self.write and (self.applied or self.under_way)
-
-    def is_gone(self, status: int) -> bool:
-        """Whether a DELETE that is repeated after a lost answer has succeeded."""
-        return self.call.method == "DELETE" and status == 404 and self.applied
-
-    def begin(self) -> None:
-        self.attempt += not self.refused
-        self.began = asyncio.get_running_loop().time()
-        self.first_began = self.first_began or self.began
-        self.under_way = True
-
-    def end(self, failure: ConstantContactError) -> None:
-        self.under_way = False
-        self.refused = isinstance(failure, AuthenticationError)
-        self.applied |= failure.maybe_applied or (self.write and isinstance(failure, DecodeError))
-
-    def elapsed(self) -> float:
-        return asyncio.get_running_loop().time() - self.first_began
-
-    def milliseconds(self) -> float:
-        return (asyncio.get_running_loop().time() - self.began) * 1e3
-
-
-async def _start(response: aiohttp.ClientResponse) -> bytes:
-    """The start of an error body, which may be of any size."""
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) >= _ERROR_BODY:
-            break
-    return bytes(body[:_ERROR_BODY])
+            try:
+                if self._own is not None:
+                    await self._own.close()
+            finally:
+                if isinstance(self._auth, OAuth2):
+                    await self._auth.close()

@@ -1,5 +1,6 @@
 """The rules of the wire as pure functions: URLs, queries, links, error bodies and headers, without I/O."""
 
+import contextlib
 import ipaddress
 import json
 import re
@@ -34,8 +35,14 @@ from cc_async.errors import (
 USER_AGENT = f"cc-async/{__version__} (+https://pypi.org/project/cc-async/)"
 """Sent with every request: the token host refuses the default of some HTTP clients."""
 
-_ADDRESS = re.compile(r"[^\s@<>\"'(),:;=&?/]+(?:@|%40)[^\s@<>\"'(),:;=&?/]+", re.IGNORECASE)
-_TOKEN = re.compile(r"(?i)(bearer\s+)[^\s\"']+|\beyJ[\w.-]{8,}|((?:access|refresh)_token\W{1,4})[^\s\"'&}]+")
+_WORD = r"[^\s@<>\"'(),:;=&?/]"
+# A match begins where a word does: tried from the middle of each, a long body without an address takes minutes.
+_ADDRESS = re.compile(rf"(?<!{_WORD}){_WORD}+?(?:@|%40){_WORD}+")
+_TOKEN = re.compile(r"(?i)(bearer\s+)[^\s\"']+|\beyJ[\w.-]{8,}|((?:access|refresh)_token\W{1,8})[^\s\"'\\&}]+")
+_ORIGIN = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?(?://[^/?#]*)?", re.IGNORECASE)
+"""What of a link comes before its path."""
+_UNFIT = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
+"""What no link holds, and what programs disagree about."""
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -58,7 +65,8 @@ class Secret(str):
 
 def redact(text: str) -> str:
     """The text with e-mail addresses and what looks like a token replaced, fit for an exception or a log."""
-    return _ADDRESS.sub("<address>", _TOKEN.sub(r"\1\2<token>", text))
+    printable = text.encode(errors="replace").decode()  # half a surrogate pair would break the log that it is shown in
+    return _ADDRESS.sub("<address>", _TOKEN.sub(r"\1\2<token>", printable))
 
 
 # --- URLs and queries --------------------------------------------------------------------------------------------
@@ -118,13 +126,17 @@ def timestamp(value: datetime | str, *, rounded_up: bool = False) -> str:
         InvalidRequestError: the datetime is naive, so its moment is unknown.
 
     """
-    if isinstance(value, str):
+    if isinstance(value, str) and value:
         return value
     if not isinstance(value, datetime) or value.utcoffset() is None:
         raise InvalidRequestError("A time filter needs an aware datetime, such as datetime.now(UTC), or a string.")
-    moment = value.astimezone(UTC)
+    try:
+        moment = value.astimezone(UTC)
+    except OverflowError:
+        raise InvalidRequestError("A time filter lies between the years 1 and 9999 of UTC.") from None
     if rounded_up and moment.microsecond % 1_000:
-        moment += timedelta(milliseconds=1)
+        with contextlib.suppress(OverflowError):  # nothing lies after the last millisecond
+            moment += timedelta(milliseconds=1)
     text = moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds")
     return text.removesuffix("+00:00") + "Z"
 
@@ -139,20 +151,30 @@ def csv(name: str, value: str | Iterable[str], *, at_most: int | None = None) ->
     parts = value.split(",") if isinstance(value, str) else list(value)
     if not parts or not all(isinstance(part, str) and part for part in parts):
         raise InvalidRequestError(f"{name} must hold at least one value, each a string that is not empty.")
-    if at_most and len(parts) > at_most:
-        raise InvalidRequestError(f"{name} takes at most {at_most} values at a time, not {len(parts)}.")
-    return ",".join(parts)
+    text = ",".join(parts)
+    count = text.count(",") + 1
+    if at_most and count > at_most:
+        raise InvalidRequestError(f"{name} takes at most {at_most} values at a time, not {count}.")
+    return text
 
 
 def query(params: Mapping[str, Any]) -> str:
-    """A query string in which `+` travels as `%2B`; None is left out, booleans are true and false."""
+    """A query string in which `+` travels as `%2B`; None is left out, booleans are true and false.
+
+    Raises:
+        InvalidRequestError: a value is no text that a URL can carry.
+
+    """
     pairs = []
     for name, value in params.items():
         for item in value if isinstance(value, (list, tuple)) else [value]:
             text = str(item).lower() if isinstance(item, bool) else str(item)
             if item is not None:
-                pairs.append(f"{quote(name, safe='')}={quote(text, safe=',:')}")
-    return "&".join(pairs)
+                pairs.append((name, text))
+    try:
+        return "&".join(f"{quote(name, safe='')}={quote(text, safe=',:')}" for name, text in pairs)
+    except UnicodeEncodeError:
+        raise InvalidRequestError("A parameter must be valid Unicode.") from None
 
 
 def with_query(url: str, params: Mapping[str, Any]) -> str:
@@ -192,19 +214,24 @@ def follow(base: URL, href: str) -> str:
         PaginationError: it leads to another origin, or out of the API's base path.
 
     """
-    try:
-        url = URL(href, encoded=True)
-        foreign = url.absolute and (url.origin() != base.origin() or url.user is not None)
-    except ValueError:
-        foreign = True
-    if foreign or re.search(r"[\x00-\x20\x7f\\]", href) or href.startswith("//"):
+    origin = _ORIGIN.match(href)[0]  # type: ignore[index]  # it may be empty, so it always matches
+    if _UNFIT.search(href) or (origin and not _same_origin(base, origin)):
         raise PaginationError("The link to the next page leads to another server and was not followed.", url=bare(href))
-    relative = href[href.index("/", href.index("//") + 2) :] if url.absolute else href
-    path = unquote(relative.partition("?")[0].partition("#")[0])
-    inside = path.startswith(base.raw_path.rstrip("/") + "/") and ".." not in path.split("/") and "\\" not in path
-    if not inside:
+    relative = href[len(origin) :].partition("#")[0]
+    path = relative.partition("?")[0]
+    # Spelled as in the base URL too, because it is cut off there and put before the path again.
+    inside = path.startswith(base.raw_path.rstrip("/") + "/")
+    if not inside or "\\" in unquote(path) or ".." in unquote(path).split("/"):
         raise PaginationError("The link to the next page leads out of the API and was not followed.", url=bare(href))
-    return relative.partition("#")[0]
+    return relative
+
+
+def _same_origin(base: URL, origin: str) -> bool:
+    try:
+        url = URL(origin)
+    except ValueError:
+        return False
+    return "@" not in origin and (url.scheme, url.host, url.port) == (base.scheme, base.host, base.port)
 
 
 def bare(href: str) -> str:
@@ -225,7 +252,9 @@ def target(base: URL, path: str, params: Mapping[str, Any] | None = None) -> str
     except PaginationError:
         found = ""
     if not found or not path.startswith(("/", "http")):
-        raise InvalidRequestError("The path must lie within the API and begin with a slash, such as /contact_lists.")
+        raise InvalidRequestError(
+            "The path must lie within the API, begin with a slash and be encoded: /contact_lists."
+        )
     return with_query(found[len(prefix) :], params or {})
 
 
@@ -240,6 +269,8 @@ _CLASSES: dict[int, type[ApiError]] = {
     415: UnsupportedMediaTypeError,
     429: RateLimitError,
 }
+_SAID = 1_000
+"""Characters of the server's own words in an exception's message."""
 _HINTS = {
     401: "The access token is not valid here: authorize again, or hand in another one.",
     403: "A scope or a privilege is missing, the app is deactivated, or the path does not exist.",
@@ -260,9 +291,9 @@ def error_details(body: bytes) -> tuple[ErrorDetail, ...]:
 
 
 def _detail(entry: dict[str, Any]) -> ErrorDetail:
-    key, message = entry.get("error_key"), entry.get("error_message", entry.get("message"))
+    key, message = entry.get("error_key"), entry.get("error_message") or entry.get("message")
     return ErrorDetail(
-        key if isinstance(key, str) else None,
+        redact(key) if isinstance(key, str) else None,
         redact(message) if isinstance(message, str) else None,
     )
 
@@ -310,7 +341,7 @@ def quota_message(resets_at: datetime) -> str:
 
 
 def _message(status: int, details: tuple[ErrorDetail, ...], *, maybe_applied: bool) -> str:
-    said = "; ".join(": ".join(filter(None, (detail.key, detail.message))) for detail in details[:5])
+    said = "; ".join(": ".join(filter(None, (detail.key, detail.message))) for detail in details[:5])[:_SAID]
     parts = [f"The API answered {status}" + (f" ({said})." if said else "."), _HINTS.get(status, "")]
     if 300 <= status < 400:
         parts.append("A redirect is never followed with a token: check the base URL.")
@@ -322,9 +353,11 @@ def _message(status: int, details: tuple[ErrorDetail, ...], *, maybe_applied: bo
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """The seconds that a `Retry-After` header asks to wait, in seconds or as an HTTP date; else None."""
     value = headers.get("Retry-After", "").strip()
-    if value.isascii() and value.isdigit():
+    if re.fullmatch(r"\d+(\.\d+)?", value, re.ASCII):
         return float(value)
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, OverflowError):
+        moment = parsedate_to_datetime(value)
+    except ValueError:
         return None
+    # One without a zone is naive here, and HTTP knows no other zone than UTC.
+    return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - time.time())

@@ -11,13 +11,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from cc_async._version import __version__
 from cc_async.errors import ConstantContactError
 from cc_async.sandbox.settings import Cursor, Enforcement, Order
 from cc_async.session import BASE_URL
 
+_N = TypeVar("_N", int, float)
 _CLI_EXTRA = 'python -m pip install "cc-async[cli]"'
 
 # An error ends in one line of ours; without a handler Python would print the library's warnings beside it.
@@ -65,8 +66,11 @@ def _run(given: argparse.Namespace) -> int:
         # Whoever read the output has enough; the interpreter's own last flush must not fail on it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ConstantContactError, OSError) as error:
+    except ConstantContactError as error:
         complain(error)
+        return 1
+    except OSError as error:
+        complain(": ".join(str(part) for part in (error.filename, error.strerror or error) if part))
         return 1
 
 
@@ -137,7 +141,9 @@ def _add_contacts(commands: Any) -> None:
         description="List contacts of your account, read-only, with the access token in CC_ACCESS_TOKEN.",
     )
     contacts.add_argument("--max", type=_positive, default=20, metavar="N", help="at most so many (default: 20)")
-    contacts.add_argument("--status", metavar="STATUS", help="such as active, unsubscribed, deleted or all; with commas")
+    contacts.add_argument(
+        "--status", metavar="STATUS", help="such as active, unsubscribed, deleted or all; with commas"
+    )
     contacts.add_argument("--email", metavar="ADDRESS", help="only the contact with this e-mail address")
     contacts.add_argument("--base-url", default=BASE_URL, metavar="URL", help="where the API is (default: %(default)s)")
 
@@ -158,7 +164,7 @@ def _seconds(text: str) -> float:
     return _number(text, float, 0.0, "a number of seconds, 0 or more")
 
 
-def _number(text: str, kind: Callable[[str], Any], least: float, what: str, most: float = math.inf) -> Any:
+def _number(text: str, kind: Callable[[str], _N], least: float, what: str, most: float = math.inf) -> _N:
     try:
         number = kind(text)
         if least <= number <= most and number < math.inf:

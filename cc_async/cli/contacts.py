@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import os
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -27,8 +26,8 @@ def run(given: argparse.Namespace) -> int:
     contacts = asyncio.run(_read(token, given))
     console = show.console(wide_pipe=True)
     if contacts:
-        console.print(_table(contacts, whole_ids=console.width >= _WIDE))
-    more = "; --max N shows more" if len(contacts) == given.max else ""
+        console.print(_table(contacts, whole_ids=console.width >= _WIDE), end="\n\n")
+    more = "; there may be more, see --max" if len(contacts) == given.max else ""
     console.print(f"{len(contacts):,} contact{'' if len(contacts) == 1 else 's'}{more}")
     return 0
 
@@ -44,10 +43,10 @@ async def _read(token: str, given: argparse.Namespace) -> list[Contact]:
 
 
 def _table(contacts: list[Contact], *, whole_ids: bool) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("id", no_wrap=True, style="dim", width=None if whole_ids else 9)
     table.add_column("name", no_wrap=True, max_width=30)
-    table.add_column("e-mail", no_wrap=True, ratio=None)
+    table.add_column("e-mail", no_wrap=True)
     table.add_column("status", no_wrap=True, min_width=12)
     table.add_column("updated", no_wrap=True, width=10)
     for contact in contacts:

@@ -1,12 +1,12 @@
 """What the commands draw with: rich where it is a terminal, plain lines where it is not."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +15,7 @@ from cc_async.cli import printable
 Advance: TypeAlias = Callable[[int, int, str], None]
 """Told how much is done, of how much in all, and what to write beside it."""
 
+_BAR = 36
 _PLAIN_STEPS = 10
 _PIPE_WIDTH = 1_000
 
@@ -41,17 +42,19 @@ def row(console: Console, *cells: tuple[str, str, int | None]) -> None:
     console.print(line)
 
 
-def bars(console: Console, figures: Iterable[tuple[str, int]], total: int) -> None:
-    """Draw every figure as its share of the total."""
+def bars(console: Console, figures: Iterable[tuple[str, int]]) -> None:
+    """Draw every figure with its share of their sum, and a bar beside it."""
+    known = dict(figures)
+    total, longest = max(sum(known.values()), 1), max(*known.values(), 1)
+    block = "#" if console.options.ascii_only else "█"
     chart = Table.grid(padding=(0, 2, 0, 0))
     chart.add_column(width=0)
     chart.add_column()
     chart.add_column(justify="right", style="bold")
     chart.add_column(justify="right")
-    for name, figure in figures:
-        share = figure / total if total else 0.0
-        bar = ProgressBar(total=max(total, 1), completed=figure, width=36, complete_style="cyan", finished_style="cyan")
-        chart.add_row("", name, f"{figure:,}", f"{share:.0%}", bar)
+    for name, figure in known.items():
+        bar = Text(block * math.ceil(_BAR * figure / longest), style="cyan")
+        chart.add_row("", name, f"{figure:,}", f"{figure / total:.0%}", bar)
     console.print(chart)
 
 

@@ -78,8 +78,13 @@ def delete(contact_id: str) -> Call[None]:
 
 def get(contact_id: str, include: Several = ()) -> Call[Contact]:
     """GET /contacts/{contact_id}."""
-    params = {"include": csv("include", include) if include != () else None}
-    return Call(method="GET", path=with_query(contact_path(contact_id), params), parse=_reads(Contact))
+    path = with_query(contact_path(contact_id), {"include": _included(include)})
+    return Call(method="GET", path=path, parse=_reads(Contact))
+
+
+def _included(include: Several) -> str | None:
+    names = include if isinstance(include, str) else list(include)
+    return csv("include", names) if names != [] else None
 
 
 def counts(*, new_subscribers: bool = False) -> Call[ContactCounts]:
@@ -121,7 +126,8 @@ def resubscribe(contact_id: str, list_ids: Iterable[str]) -> Call[None]:
 
 def page(answer: Answer) -> Decoded[Envelope]:
     """Read a page of contacts, leaving the contacts for later."""
-    return Decoded(envelope(answer.body))
+    found = envelope(answer.body)
+    return Decoded(found, found.problems)
 
 
 class ContactFilters(TypedDict, total=False):
@@ -174,8 +180,8 @@ def list_params(filters: Mapping[str, Any]) -> dict[str, Any]:
     if unknown:
         raise TypeError(f"list() got an unexpected keyword argument {min(unknown)!r}")
     given = {name: value for name, value in filters.items() if value is not None and name not in _WALKING}
-    if given.get("include") == ():
-        del given["include"]
+    if "include" in given and (include := _included(given.pop("include"))) is not None:
+        given["include"] = include
     if filters.get("start") is not None:
         if given:
             raise InvalidRequestError(f"start carries all filters: leave out {', '.join(sorted(given))}.")

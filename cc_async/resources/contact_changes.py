@@ -1,5 +1,6 @@
 """What changed since a moment, as far as the API lets it be seen."""
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, datetime, timedelta
@@ -40,7 +41,7 @@ class _Pass:
     """By the clock of the server."""
     added: int = 0
     moved: bool = False
-    """A contact has changed since the pass began, so others may have shifted from page to page."""
+    """Contacts came, went or changed places while it ran, so that one may have shifted past it."""
     many_pages: bool = False
 
 
@@ -48,23 +49,31 @@ class Changes:
     """The contacts that changed since a moment, each once, as an asynchronous iterator.
 
     Store `watermark` after the loop and give it to the next call as `since`. Until the loop has ended by itself it is
-    the old one, so that a walk that was broken off is simply done again.
+    the old one, so that a walk that was broken off is simply done again. After an exception the iteration can go on.
     """
 
     def __init__(
         self, session: Session, since: Moment, *, until: Moment | None, include: Several, sweep_deleted: bool
     ) -> None:
         self._session = session
-        self._since = _aware("since", since)
-        self._bound = None if until is None else _aware("until", until)
+        self._since = _in_utc("since", since)
+        self._bound = None if until is None else _in_utc("until", until)
+        if self._bound is not None and self._bound < self._since:
+            raise InvalidRequestError("until must not be before since.")
         self._include = include if isinstance(include, str) else tuple(include)
         self._sweep_deleted = sweep_deleted
+        self._turn = asyncio.Lock()  # of two consumers at the end of a walk, each would go on to another one
         self._seen: set[str] = set()
         self._found: deque[Contact] = deque()
         self._walks: deque[_Walk] = deque(self._collections())
-        self._walk: _Walk | None = None
         self._pages: AsyncIterator[Page[Contact]] | None = None
+        self._met: set[str] = set()
+        """The ids of the present walk."""
+        self._total: int | None = None
+        """How many contacts the present walk should meet."""
         self._pass = _Pass()
+        self._again = False
+        """A pass has ended before this one."""
         self._quiet = 0
         self._ended = False
 
@@ -77,11 +86,12 @@ class Changes:
         return self
 
     async def __anext__(self) -> Contact:
-        while not self._found:
-            if self._ended:
-                raise StopAsyncIteration
-            await self._read_page()
-        return self._found.popleft()
+        async with self._turn:
+            while not self._found:
+                if self._ended:
+                    raise StopAsyncIteration
+                await self._read_page()
+            return self._found.popleft()
 
     def _collections(self) -> list[_Walk]:
         after = self._since - OVERLAP
@@ -99,43 +109,63 @@ class Changes:
 
     async def _read_page(self) -> None:
         """Read the next page of the present walk, or go on to the next walk or pass."""
+        if not self._walks:
+            self._end_pass()
+            return
         if self._pages is None:
-            if not self._walks:
-                self._end_pass()
-                return
-            self._walk = self._walks[0]
-            self._pages = contact_stream(self._session, self._walk.filters).pages()
-        page = await anext(self._pages, None)
+            self._pages = contact_stream(self._session, self._walks[0].filters).pages()
+            self._met, self._total = set(), None
+        try:
+            page = await anext(self._pages, None)
+        except Exception:
+            self._pages = None  # whoever asks again shall not take this for the end of the walk
+            raise
         if page is None:
-            self._walks.popleft()
-            self._pages = None
-        elif self._walk is not None:
-            self._note_time(page)
-            self._pass.many_pages |= page.next_url is not None
+            self._end_walk()
+        else:
+            self._note(page)
             for contact in page.items:
-                self._look_at(contact, self._walk)
+                self._look_at(contact, self._walks[0])
 
-    def _note_time(self, page: Page[Contact]) -> None:
+    def _note(self, page: Page[Contact]) -> None:
         if self._pass.began is None:
             self._pass.began = _server_time(page)
             # Never later than now: what is still to come is for the next call.
             self._bound = min(self._bound or self._pass.began, self._pass.began)
+        self._pass.many_pages |= page.next_url is not None
+        self._pass.moved |= bool(page.repeated) or page.previous_total is not None
+        self._total = page.total
 
     def _look_at(self, contact: Contact, walk: _Walk) -> None:
+        for stamp in (contact.updated_at, _opt_out_date(contact)):
+            # Both may be cut to the second, so what is not before the beginning may have come after it.
+            self._pass.moved |= stamp is not None and self._pass.began is not None and stamp >= self._pass.began
+        if contact.contact_id is None:
+            return  # it cannot be told from others, nor be found again
+        self._met.add(contact.contact_id)
         moment = walk.moment(contact)
-        if moment is not None and self._pass.began is not None and moment > self._pass.began:
-            self._pass.moved = True
         too_late = moment is not None and self._bound is not None and moment > self._bound
         too_early = walk.since is not None and contact.deleted_at is not None and contact.deleted_at < walk.since
-        if too_late or too_early or contact.contact_id is None or contact.contact_id in self._seen:
-            return  # one without an id cannot be told from others, nor be found again
+        if too_late or too_early or contact.contact_id in self._seen:
+            return
         self._seen.add(contact.contact_id)
-        self._pass.added += 1
         self._found.append(contact)
+        if walk.since is None or not self._again:
+            self._pass.added += 1
+        else:
+            # A day does not tell whether it was missed before or was deleted just now, as others may be for ever.
+            self._pass.moved = True
+
+    def _end_walk(self) -> None:
+        # Who left and who came may hide each other in the total, but not in the number of those who were met.
+        self._pass.moved |= self._total is not None and self._total != len(self._met)
+        self._walks.popleft()
+        self._pages = None
 
     def _end_pass(self) -> None:
         """Decide whether another pass could find what shifted past this one from page to page."""
         done, self._pass = self._pass, _Pass()
+        self._again = True
         self._quiet = 0 if done.added else self._quiet + 1
         settled = self._quiet and not done.moved
         if not done.many_pages or settled or self._quiet >= _QUIET_PASSES:
@@ -157,11 +187,13 @@ def _server_time(page: Page[Contact]) -> datetime:
     return told if told.tzinfo else told.replace(tzinfo=UTC)
 
 
-def _aware(name: str, value: Moment) -> datetime:
+def _in_utc(name: str, value: Moment) -> datetime:
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    except ValueError:
-        moment = None
-    if not isinstance(moment, datetime) or moment.utcoffset() is None:
-        raise InvalidRequestError(f"{name} must be an aware datetime, or one as an ISO 8601 string with its zone.")
-    return moment
+        if isinstance(moment, datetime) and moment.utcoffset() is not None:
+            moment = moment.astimezone(UTC)
+            moment - OVERLAP - timedelta(days=1)  # as far as a call reaches back
+            return moment
+    except (ValueError, OverflowError):
+        pass
+    raise InvalidRequestError(f"{name} must be an aware datetime, or one as an ISO 8601 string with its zone.")

@@ -1,23 +1,23 @@
 """Writing to one contact without losing what is not named: read it, change that, and send the rest back as it was."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import attrs
 
 from cc_async.codec import Decoded, decode, dumps, loads, to_plain
 from cc_async.errors import (
+    ApiError,
     ConflictError,
     ConstantContactError,
     ContactChangedError,
     DecodeError,
     InvalidRequestError,
     NotFoundError,
-    ServerError,
-    TransportError,
 )
 from cc_async.limits import Turn
 from cc_async.models.contact import Contact
@@ -27,6 +27,7 @@ from cc_async.resources.contact_calls import ContactFilters, Several
 from cc_async.resources.contact_stream import contact_stream
 from cc_async.retry import Repeat
 from cc_async.session import Answer, Call, Session
+from cc_async.wire import retry_after
 
 _EDITS = {
     "add_lists": "list_memberships",
@@ -66,24 +67,29 @@ class Edit:
         # One lock a contact: of two edits at once, the later would undo the earlier.
         locks = _locks.setdefault(self.session, WeakValueDictionary())
         async with locks.setdefault(self.contact_id, asyncio.Lock()):
-            began = asyncio.get_running_loop().time()
-            attempt = 0
-            while True:
-                attempt += 1
-                raw = (await self.session.request(self._read())).data
-                if attempt == 1:
-                    self._check(raw)
-                changes = decide(raw)
-                if changes is None:
-                    return decode(raw, Contact).value
-                try:
-                    return (await self.session.request(self._write(merged(raw, changes, self.update_source)))).data
-                except ConstantContactError as failure:
-                    elapsed = asyncio.get_running_loop().time() - began
-                    pause = self.session.retry.pause(failure, repeat=Repeat.SAFE, attempt=attempt, elapsed=elapsed)
-                    if pause is None or not failure.maybe_applied:
-                        raise
-                await asyncio.sleep(pause)
+            lost: ConstantContactError | None = None
+            try:
+                began, attempt = asyncio.get_running_loop().time(), 0
+                while True:
+                    attempt += 1
+                    raw = (await self.session.request(self._read())).data
+                    self._check(raw, lost)
+                    changes = decide(raw)
+                    if changes is None:
+                        return decode(raw, Contact).value
+                    try:
+                        return (await self.session.request(self._write(merged(raw, changes, self.update_source)))).data
+                    except ConstantContactError as failure:
+                        pause = self._pause(failure, attempt, asyncio.get_running_loop().time() - began)
+                        if pause is None:
+                            raise
+                        lost = failure
+                    await asyncio.sleep(pause)
+            except ConstantContactError as failure:
+                failure.maybe_applied = failure.maybe_applied or lost is not None
+                raise
+            finally:
+                del lost  # its traceback holds this frame: a cycle that only the garbage collector would end
 
     def _read(self) -> Call[dict[str, Any]]:
         path = calls.get(self.contact_id, self.include).path
@@ -99,22 +105,35 @@ class Edit:
             repeat=Repeat.NEVER,  # as it stands: after a lost answer somebody else may have written
         )
 
-    def _check(self, raw: dict[str, Any]) -> None:
+    def _check(self, raw: dict[str, Any], lost: ConstantContactError | None) -> None:
+        """Refuse to write over what must not be written over; `lost` is what became of the write before."""
         if raw.get("deleted_at") and not self.revive:
             raise InvalidRequestError("The contact is deleted and an update would revive it: call contacts.revive.")
         if self.unless_changed_since is not None:
             updated_at = decode(raw, Contact).value.updated_at
             if updated_at is None or updated_at > self.unless_changed_since:
-                raise ContactChangedError("The contact has been changed meanwhile.", contact_id=self.contact_id)
+                # After a lost answer the change may be our own or somebody else's: only the caller can tell.
+                raise lost or ContactChangedError("The contact was changed meanwhile.", contact_id=self.contact_id)
+
+    def _pause(self, failure: ConstantContactError, attempt: int, elapsed: float) -> float | None:
+        """The seconds before a write whose answer was lost is done anew, None if it is not to be."""
+        if not failure.maybe_applied:
+            return None
+        asked = retry_after(failure.headers) if isinstance(failure, ApiError) else None
+        return self.session.retry.pause(
+            failure, repeat=Repeat.SAFE, attempt=attempt, elapsed=elapsed, retry_after=asked
+        )
 
 
 async def patch(edit: Edit, changes: ContactChanges) -> Contact:
     """Change what is named and nothing else."""
-    check_changes(changes)
+    changes = checked(changes)
+    if edit.unless_changed_since is not None and edit.unless_changed_since.utcoffset() is None:
+        raise InvalidRequestError("unless_changed_since must be an aware datetime, such as the updated_at of a read.")
     edits_collections = not _EDITS.keys().isdisjoint(changes)
     # Both are asked for, since an answer with either shows that an absent one is empty rather than not told.
     include = ("list_memberships", "taggings") if edits_collections else ()
-    return await attrs.evolve(edit, include=include).run(lambda _: changes)
+    return await attrs.evolve(edit, include=include).run(lambda _: changes or None)
 
 
 async def unsubscribe(edit: Edit, reason: str | None) -> Contact:
@@ -138,14 +157,24 @@ async def revive(edit: Edit) -> Contact:
     return await edit.run(lambda raw: {} if raw.get("deleted_at") else None)
 
 
-def check_changes(changes: ContactChanges) -> None:
-    """Refuse changes that contradict each other or that have no such name."""
+def checked(changes: ContactChanges) -> ContactChanges:
+    """The changes in a form that can be applied more than once, unless they contradict or have no such name."""
     unknown = changes.keys() - ContactChanges.__annotations__.keys()
     if unknown:
         raise TypeError(f"patch() got an unexpected keyword argument {min(unknown)!r}")
-    for edit, name in _EDITS.items():
-        if edit in changes and name in changes:
-            raise InvalidRequestError(f"{edit} edits what {name} replaces: give one of them.")
+    ids: dict[str, list[str]] = {}
+    for edit in changes.keys() & _EDITS.keys():
+        if _EDITS[edit] in changes:
+            raise InvalidRequestError(f"{edit} edits what {_EDITS[edit]} replaces: give one of them.")
+        given: str | Iterable[str] = changes[edit]  # type: ignore[literal-required]  # the key is one of the edits
+        ids[edit] = [given] if isinstance(given, str) else list(given)
+    for name in _COLLECTIONS & changes.keys():
+        if isinstance(changes[name], str):  # type: ignore[literal-required]  # the key is one of the collections
+            raise InvalidRequestError(f"{name} takes a list.")
+    for kind in ("lists", "tags"):
+        if not set(ids.get(f"add_{kind}", ())).isdisjoint(ids.get(f"remove_{kind}", ())):
+            raise InvalidRequestError(f"add_{kind} and remove_{kind} name the same one.")
+    return cast(ContactChanges, {**changes, **ids})
 
 
 def _object(answer: Answer) -> Decoded[dict[str, Any]]:
@@ -183,31 +212,29 @@ def merged(raw: Mapping[str, Any], changes: ContactChanges, update_source: str) 
 def _email_to_send(read: Any, changes: ContactChanges) -> Any:
     """The e-mail address to send: as it was read, with the permission as it was read, but for what is named."""
     given = changes.get("email_address")
-    if "email_address" in changes and not isinstance(given, str):
-        kept = read.get("permission_to_send") if isinstance(read, dict) else None
-        return given and ({"permission_to_send": kept} if kept else {}) | to_plain(given)
-    if read is not None and not (isinstance(read, dict) and (read.get("address") or given)):
+    if "email_address" in changes and given is None:
+        return None
+    if not isinstance(read, dict | None):
         _lost("email_address")
-    sent = {name: value for name, value in (read or {}).items() if name not in _EMAIL_KEPT and value is not None}
-    if given is not None:
-        sent["address"] = given
+    named = {"address": given} if isinstance(given, str) else to_plain(given or {})
+    kept = {name: value for name, value in (read or {}).items() if name not in _EMAIL_KEPT and value is not None}
+    if named.get("permission_to_send", kept.get("permission_to_send")) != kept.get("permission_to_send"):
+        kept.pop("opt_out_reason", None)  # it gave the reason for the permission that ends here
+    sent = kept | named
+    if sent and not sent.get("address"):
+        _lost("email_address")
     return sent or None
 
 
-def _edited(raw: Mapping[str, Any], name: str, changes: ContactChanges) -> list[str]:
+def _edited(raw: Mapping[str, Any], name: str, changes: Mapping[str, Any]) -> list[str]:
     # A null is an empty collection; an absent one may mean that the answer does not tell.
-    told = [other for other in ("list_memberships", "taggings") if other in raw]
-    found = raw.get(name) if told else _lost(name)
-    if not isinstance(found, list | None) or not all(isinstance(entry, str) for entry in found or []):
+    told = "list_memberships" in raw or "taggings" in raw
+    found = (raw.get(name) or []) if told else None
+    if not isinstance(found, list) or not all(isinstance(entry, str) for entry in found):
         _lost(name)
-    added, removed = _ids(changes, name, "add"), _ids(changes, name, "remove")
-    return [entry for entry in dict.fromkeys([*(found or []), *added]) if entry not in removed]
-
-
-def _ids(changes: ContactChanges, name: str, verb: str) -> list[str]:
-    edit = next(edit for edit, target in _EDITS.items() if target == name and edit.startswith(verb))
-    given: str | Iterable[str] = changes.get(edit, ())  # type: ignore[assignment]  # the key is one of the edits
-    return [given] if isinstance(given, str) else list(given)
+    kind = "lists" if name == "list_memberships" else "tags"
+    added, removed = changes.get(f"add_{kind}", ()), changes.get(f"remove_{kind}", ())
+    return [entry for entry in dict.fromkeys([*found, *added]) if entry not in removed]
 
 
 def _lost(name: str) -> NoReturn:
@@ -231,19 +258,23 @@ async def create_or_get(session: Session, request: CreateContactRequest) -> Cont
     """Create a contact, or give the one that has the address already."""
     try:
         return (await session.request(calls.create(request))).data
-    except ConflictError as conflict:
-        failure: ConstantContactError = conflict
-        if conflict.contact_id is not None:
-            try:
-                return (await session.request(calls.get(conflict.contact_id))).data
-            except NotFoundError:
-                pass
-    except (TransportError, ServerError, DecodeError) as lost:
-        if not lost.maybe_applied:
+    except ConstantContactError as failure:
+        if not (isinstance(failure, ConflictError) or failure.maybe_applied):
             raise
-        failure = lost
+        try:
+            found = await _existing(session, request, failure)
+        except ConstantContactError as trouble:
+            trouble.maybe_applied = trouble.maybe_applied or failure.maybe_applied
+            raise
+        if found is None:
+            raise
+        return found
+
+
+async def _existing(session: Session, request: CreateContactRequest, failure: ConstantContactError) -> Contact | None:
+    """The contact that a create met with, or made before its answer was lost."""
+    if isinstance(failure, ConflictError) and failure.contact_id is not None:
+        with contextlib.suppress(NotFoundError):
+            return (await session.request(calls.get(failure.contact_id))).data
     email = request.email_address
-    found = None if email is None else await find(session, email.address, deleted=True, include=())
-    if found is None:
-        raise failure
-    return found
+    return None if email is None else await find(session, email.address, deleted=True, include=())

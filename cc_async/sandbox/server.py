@@ -5,6 +5,7 @@ import socket
 import struct
 import zlib
 from collections.abc import Mapping
+from email.utils import formatdate
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -291,6 +292,7 @@ class Sandbox(Settings):
         headers = {
             "x-amzn-RequestId": identifier(self.seed, 301, number),
             "x-eig-tracking-id": identifier(self.seed, 302, number),
+            "Date": formatdate(self.clock(), usegmt=True),
         }
         if answer.body:
             headers["Content-Type"] = f"{answer.content_type}; charset=utf-8"

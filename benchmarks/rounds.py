@@ -1,0 +1,66 @@
+"""Fair measuring: fresh processes, taken in turn, compared within each round."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+_SLOWING = {
+    "COVERAGE_PROCESS_START",
+    "PYTHONASYNCIODEBUG",
+    "PYTHONDEVMODE",
+    "PYTHONDONTWRITEBYTECODE",  # imports are of compiled modules, as with an installed package
+    "PYTHONPROFILEIMPORTTIME",
+    "PYTHONTRACEMALLOC",
+}
+
+Figures = dict[str, Any]
+
+
+def environment() -> dict[str, str]:
+    """The environment of a measured process: nothing that slows it, and the package that lies beside this folder."""
+    kept = {name: value for name, value in os.environ.items() if name not in _SLOWING}
+    return kept | {"PYTHONPATH": str(HERE.parent), "PYTHONHASHSEED": "0"}
+
+
+def child(*command: str) -> Figures:
+    """What a fresh process of this interpreter prints, as JSON, on its last line."""
+    done = subprocess.run(  # noqa: S603  # this interpreter, our own scripts
+        [sys.executable, *command], stdout=subprocess.PIPE, text=True, check=True, env=environment(), cwd=HERE
+    )
+    figures: Figures = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def interleaved(names: Sequence[str], rounds: int, measure: Callable[[str], Figures]) -> dict[str, list[Figures]]:
+    """Measure each name once a round, beginning with another one each time, so that drift and noise meet all alike."""
+    found: dict[str, list[Figures]] = {name: [] for name in names}
+    for number in range(rounds):
+        turn = number % len(names)
+        for name in (*names[turn:], *names[:turn]):
+            found[name].append(measure(name))
+    return found
+
+
+def median(figures: Iterable[Figures], key: str) -> float:
+    return statistics.median(entry[key] for entry in figures)
+
+
+def ratio(ours: Iterable[Figures], theirs: Iterable[Figures], key: str) -> float:
+    """The median of what one costs by what the other costs in the same round."""
+    return statistics.median(one[key] / other[key] for one, other in zip(ours, theirs, strict=True))
+
+
+def table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows below each other, the first column to the left and the others to the right."""
+    lines = [list(head), *(list(row) for row in rows)]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
+    print(f"\n{title}")
+    for line in lines:
+        cells = [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
+        print("  ".join([line[0].ljust(widths[0]), *cells]).rstrip())

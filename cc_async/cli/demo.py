@@ -1,0 +1,261 @@
+"""`demo`: the client at work on the local server, one step after the other."""
+
+import argparse
+import asyncio
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Protocol, TypeVar
+
+import attrs
+from rich.console import Console
+from rich.filesize import decimal
+
+from cc_async._version import __version__
+from cc_async.auth import OAuth2
+from cc_async.cli import show
+from cc_async.client import ConstantContact
+from cc_async.codec import dumps
+from cc_async.limits import RateLimiter
+from cc_async.models.contact import Contact, ContactCounts
+from cc_async.models.requests import (
+    CreateContactRequest,
+    CreateOrUpdateContactRequest,
+    EmailAddressInput,
+    UpdateContactRequest,
+)
+from cc_async.paging import Page
+from cc_async.resources.contact_calls import LIMIT_AT_MOST
+from cc_async.sandbox import Sandbox
+
+_ADDRESS = "ada.demo@example.com"
+
+
+class _Answered(Protocol):
+    @property
+    def status(self) -> int: ...
+
+
+R = TypeVar("R", bound=_Answered)
+
+
+@attrs.frozen(kw_only=True)
+class _Demo:
+    """What every step needs."""
+
+    console: Console
+    box: Sandbox
+    auth: OAuth2
+    limiter: RateLimiter
+    cc: ConstantContact
+    rate: int
+    daily: int
+
+    async def step(self, name: str, method: str, answer: Awaitable[R], tell: Callable[[R], str]) -> R:
+        """Await one call of the client and tell in a line what came of it."""
+        began = time.perf_counter()
+        response = await answer
+        self.line(name, f"{method} {response.status}", tell(response), began)
+        return response
+
+    def line(self, name: str, http: str, text: str, began: float) -> None:
+        """Tell of one thing done."""
+        spent = f"{(time.perf_counter() - began) * 1e3:,.0f} ms"
+        show.row(self.console, (name, "cyan", 16), (http, "dim", 10), (text, "", None), (f"{spent:>8}", "green", 8))
+
+    @property
+    def used(self) -> int:
+        """Requests that the client counts against the day's quota."""
+        return self.daily - (self.limiter.remaining_today or 0)
+
+
+@attrs.frozen
+class _Streamed:
+    contacts: int
+    seconds: float
+    size: int
+
+
+def run(given: argparse.Namespace) -> int:
+    """Tell the whole story."""
+    console = show.console()
+    with _export_file(given.export) as file:
+        box = Sandbox(
+            contacts=given.contacts, seed=given.seed, latency=given.latency, rate=given.rate, daily=given.daily
+        )
+        asyncio.run(_tell(given, console, box, file))
+    console.print("\nThe export, with one contact a line:")
+    console.print(file.name, soft_wrap=True, markup=False)
+    console.print("\nNext, your own account, read-only:", style="bold")
+    console.print("CC_ACCESS_TOKEN=... python -m cc_async contacts --max 20", soft_wrap=True)
+    return 0
+
+
+async def _tell(given: argparse.Namespace, console: Console, box: Sandbox, file: IO[bytes]) -> None:
+    limiter = RateLimiter(rate=given.rate, daily=given.daily)
+    async with box:
+        auth = OAuth2(
+            box.client_id, client_secret=box.client_secret, refresh_token=box.refresh_token, token_url=box.token_url
+        )
+        async with ConstantContact(auth, base_url=box.base_url, rate_limiter=limiter) as cc:
+            demo = _Demo(
+                console=console, box=box, auth=auth, limiter=limiter, cc=cc, rate=given.rate, daily=given.daily
+            )
+            _introduce(demo)
+            await _one_contact(demo)
+            await _counts(demo)
+            streamed = await _stream(demo, file)
+        _sum_up(demo, streamed)
+
+
+def _introduce(demo: _Demo) -> None:
+    box = demo.box
+    show.heading(demo.console, f"cc-async {__version__}: a demonstration on this machine alone")
+    as_the_api = " (as the API does)" if (demo.rate, demo.daily) == (4, 10_000) else ""
+    demo.console.print(f"A sandbox of the Constant Contact V3 API listens on {box.base_url}")
+    demo.console.print(
+        f"It holds {len(box.store):,} contacts, takes {box.latency * 1e3:,.0f} ms for an answer, and allows"
+        f" {demo.rate:,} requests a second and {demo.daily:,} a day{as_the_api}."
+    )
+
+
+async def _one_contact(demo: _Demo) -> None:
+    http = demo.cc.contacts.with_http_info
+    show.heading(demo.console, "One contact, from beginning to end")
+    began = time.perf_counter()
+    await demo.auth.token()
+    demo.line("token", "POST", "a refresh token gave an access token", began)
+    lists = await demo.step(
+        "request",
+        "GET",
+        demo.cc.request("GET", "/contact_lists", params={"limit": 1}),
+        lambda answer: f"found {answer.data['lists'][0]['name']!r} to sign up for",
+    )
+    created = await demo.step(
+        "create",
+        "POST",
+        http.create(
+            CreateContactRequest(
+                create_source="Account", first_name="Ada", email_address=EmailAddressInput(address=_ADDRESS)
+            )
+        ),
+        lambda answer: f"Ada is contact {(answer.data.contact_id or '')[:8]}...",
+    )
+    await demo.step(
+        "create_or_update",
+        "POST",
+        http.create_or_update(
+            CreateOrUpdateContactRequest(
+                email_address=_ADDRESS, last_name="Demo", list_memberships=[lists.data["lists"][0]["list_id"]]
+            )
+        ),
+        lambda answer: f"her sign-up {answer.data.action} the same contact",
+    )
+    await _and_to_the_end(demo, created.data.contact_id or "")
+
+
+async def _and_to_the_end(demo: _Demo, contact_id: str) -> None:
+    http = demo.cc.contacts.with_http_info
+    await demo.step(
+        "get",
+        "GET",
+        http.get(contact_id, include=["list_memberships"]),
+        lambda answer: (
+            f"{answer.data.first_name} {answer.data.last_name},"
+            f" {answer.data.email_address and answer.data.email_address.permission_to_send} consent,"
+            f" {len(answer.data.list_memberships or ())} list"
+        ),
+    )
+    await demo.step(
+        "update",
+        "PUT",
+        http.update(
+            contact_id,
+            UpdateContactRequest(
+                update_source="Account",
+                first_name="Ada",
+                last_name="Demo",
+                job_title="Analyst",
+                email_address=EmailAddressInput(address=_ADDRESS),
+            ),
+        ),
+        lambda answer: f"her job title is {answer.data.job_title!r} now",
+    )
+    await demo.step("delete", "DELETE", http.delete(contact_id), lambda _: "she is hidden from every list")
+    await demo.step(
+        "list(status=all)",
+        "GET",
+        http.list(email=_ADDRESS, status="all"),
+        lambda page: f"found again, deleted on {page.items[0].deleted_at}" if page.items else "not found again",
+    )
+
+
+async def _counts(demo: _Demo) -> None:
+    show.heading(demo.console, "How many contacts there are, by consent")
+    answer = await demo.step(
+        "counts",
+        "GET",
+        demo.cc.contacts.with_http_info.counts(),
+        lambda answer: f"{answer.data.total or 0:,} without the deleted ones",
+    )
+    show.bars(demo.console, _figures(answer.data))
+
+
+def _figures(counts: ContactCounts) -> list[tuple[str, int]]:
+    named = [(name, getattr(counts, name) or 0) for name in ("explicit", "implicit", "pending", "unsubscribed")]
+    return [*named, ("other", (counts.total or 0) - sum(figure for _, figure in named))]
+
+
+async def _stream(demo: _Demo, file: IO[bytes]) -> _Streamed:
+    show.heading(demo.console, "All contacts, deleted ones too, streamed into a file of JSON Lines")
+    began, done, size = time.perf_counter(), 0, 0
+    with show.progress(demo.console) as advance:
+        async with demo.cc.contacts.list(status="all") as contacts:
+            async for page in contacts.pages():
+                size += file.write(b"".join(dumps(contact) + b"\n" for contact in page.items))
+                done += len(page.items)
+                advance(done, page.total or done, _standing(demo, page, done, time.perf_counter() - began))
+    return _Streamed(done, time.perf_counter() - began, size)
+
+
+def _standing(demo: _Demo, page: Page[Contact], done: int, seconds: float) -> str:
+    total = f"{page.total:,}" if page.total is not None else "?"
+    return f"{done:>{len(total)},} of {total}  {done / seconds:>5,.0f}/s  {demo.used:>3,} of {demo.daily:,} requests"
+
+
+def _sum_up(demo: _Demo, streamed: _Streamed) -> None:
+    box, speed = demo.box, streamed.contacts / streamed.seconds
+    ceiling = LIMIT_AT_MOST * demo.rate
+    refused = sum(record.status == 429 for record in box.requests)
+    demo.console.print()
+    show.summary(
+        demo.console,
+        "Summary",
+        [
+            ("contacts streamed", f"{streamed.contacts:,} of {len(box.store):,}"),
+            ("time", f"{streamed.seconds:,.1f} s"),
+            ("contacts a second", f"{speed:,.0f}"),
+            ("share of the API's ceiling", f"{speed / ceiling:.0%} of {ceiling:,}/s"),
+            ("requests used", f"{box.spent_today:,} of {demo.daily:,} a day"),
+            ("refused requests", f"{refused:,}"),
+            ("token refreshes", f"{box.refreshes:,}"),
+            ("file size", decimal(streamed.size)),
+        ],
+    )
+
+
+@contextmanager
+def _export_file(path: str | None) -> Iterator[IO[bytes]]:
+    """The file that was asked for, or a new one, which an interrupted demo takes away again."""
+    if path is not None:
+        with Path(path).open("wb") as file:
+            yield file
+        return
+    with tempfile.NamedTemporaryFile(prefix="cc-async-demo-", suffix=".jsonl", delete=False) as file:
+        try:
+            yield file
+        except BaseException:
+            Path(file.name).unlink()
+            raise

@@ -1,0 +1,58 @@
+"""Answers without a socket: aioresponses, which shows in `sent` what left the client, byte for byte."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+import attrs
+from aioresponses import aioresponses
+from yarl import URL
+
+
+class _Written:
+    """Stands for the writer of a request that has been sent."""
+
+    output_size = 0
+
+
+_WRITER: dict[str, Any] = (
+    {"stream_writer": _Written()}
+    if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).parameters
+    else {}
+)
+
+
+class StubResponse(aiohttp.ClientResponse):
+    """A response that needs no writer, which aioresponses does not know that newer releases of aiohttp ask for."""
+
+    def __init__(self, method: str, url: URL, **parts: Any) -> None:
+        super().__init__(method, url, **_WRITER, **parts)
+
+
+@attrs.frozen
+class Sent:
+    """One request."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None
+
+
+class Answers(aioresponses):
+    """Plans the answers to requests; one that was not planned fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[Sent] = []
+
+    def plan(self, method: str, url: str, **answer: Any) -> None:
+        """Answer one request; the parameters of `add` say how."""
+        self.add(url, method, response_class=StubResponse, **answer)
+
+    async def _request_mock(
+        self, orig_self: aiohttp.ClientSession, method: str, url: Any, *args: Any, **kwargs: Any
+    ) -> aiohttp.ClientResponse:
+        self.sent.append(Sent(method, str(url), kwargs["headers"], kwargs["data"]))
+        return await super()._request_mock(orig_self, method, url, *args, **kwargs)
