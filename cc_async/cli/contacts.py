@@ -26,7 +26,8 @@ def run(given: argparse.Namespace) -> int:
     contacts = asyncio.run(_read(token, given))
     console = show.console(wide_pipe=True)
     if contacts:
-        console.print(_table(contacts, whole_ids=console.width >= _WIDE), end="\n\n")
+        console.print(_table(contacts, whole_ids=console.width >= _WIDE))
+        console.print()
     more = "; there may be more, see --max" if len(contacts) == given.max else ""
     console.print(f"{len(contacts):,} contact{'' if len(contacts) == 1 else 's'}{more}")
     return 0
