@@ -10,11 +10,10 @@ from typing import Any
 
 import aiohttp
 import orjson
-from rounds import Figures, child, median, table
-from yarl import URL
-
 from clients import INCLUDE, ours
+from rounds import Figures, child, median, table
 from server import serving
+from yarl import URL
 
 BLOCK = 100
 BLOCKS = 15

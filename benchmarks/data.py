@@ -19,7 +19,7 @@ _LAST = ("Lovelace", "Bartók", "Nguyễn", "O'Neill", "Öztürk", "Adeyemi", "H
 _JOBS = ("Musician", "Head of Marketing", "Baker", "Founder & CEO", "Teacher", "Nurse", "Gardener")
 _COMPANIES = ("Example Bakery", "Sample Books", "Placeholder Gardens", "Specimen Tools", "Pattern & Daughters")
 _CITIES = (("Chicago", "Illinois", "60609"), ("Waltham", "Massachusetts", "02451"), ("Loveland", "Colorado", "80538"))
-_WORDS = tuple("asked for the printed catalogue and a call on workshops not about discounts this autumn".split())
+_WORDS = ("asked", "for", "the", "printed", "catalogue", "and", "a", "call", "on", "workshops", "not", "discounts")
 _BORN = datetime(2020, 1, 1, tzinfo=UTC)
 _STAMPS: tuple[Callable[[datetime], str], ...] = (
     lambda moment: f"{moment:%Y-%m-%dT%H:%M:%SZ}",

@@ -12,10 +12,9 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from rounds import Figures, child, interleaved, median, ratio, table
-
 import clients
 import data
+from rounds import Figures, child, interleaved, median, ratio, table
 from server import serving
 
 PAGES = 6

@@ -48,12 +48,12 @@ def interleaved(names: Sequence[str], rounds: int, measure: Callable[[str], Figu
 
 
 def median(figures: Iterable[Figures], key: str) -> float:
-    return statistics.median(entry[key] for entry in figures)
+    return statistics.median(float(entry[key]) for entry in figures)
 
 
 def ratio(ours: Iterable[Figures], theirs: Iterable[Figures], key: str) -> float:
     """The median of what one costs by what the other costs in the same round."""
-    return statistics.median(one[key] / other[key] for one, other in zip(ours, theirs, strict=True))
+    return statistics.median(float(one[key]) / float(other[key]) for one, other in zip(ours, theirs, strict=True))
 
 
 def table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -13,9 +13,8 @@ import sys
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
-from rounds import environment
-
 import data
+from rounds import environment
 
 COLLECTIONS = ("clean", "odd")
 

@@ -13,10 +13,9 @@ import resource
 import sys
 import time
 
-from rounds import Figures, child, interleaved, median, ratio, table
-
 import clients
 import data
+from rounds import Figures, child, interleaved, median, ratio, table
 from server import serving
 
 PAGES = 40

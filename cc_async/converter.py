@@ -86,7 +86,8 @@ def _read(value: Any, hook: Callable[[Any, Any], T], cls: Any, path: str) -> T |
     except UnreadableError as trouble:
         found.append((path, str(trouble)))
         return None
-    found[before:] = [(path + below, reason) for below, reason in found[before:]]
+    if len(found) > before:
+        found[before:] = [(path + below, reason) for below, reason in found[before:]]
     return result
 
 

@@ -1,15 +1,15 @@
 """Several streams as one, concurrently and fairly."""
 
 import asyncio
-import contextlib
 from collections import deque
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 import attrs
 
 from cc_async.errors import ClientClosedError
+from cc_async.paging import Stream
 
 T = TypeVar("T")
 _BUFFER = 500
@@ -30,19 +30,19 @@ class merge(Generic[T]):  # noqa: N801  # reads as the function that it is to it
     """
 
     def __init__(self, *streams: AsyncIterable[T]) -> None:
-        self._merging: _Merging[T] = _Merging(streams)
         for stream in streams:
             if not hasattr(stream, "__aiter__"):
                 raise TypeError(f"merge() takes asynchronous iterables, each as its own argument, not {type(stream)}.")
+        self._merging: _Merging[T] = _Merging(streams)
+        self._stream: AsyncIterator[T] | None = None
 
-    def __aiter__(self) -> Self:
-        return self
+    def __aiter__(self) -> AsyncIterator[T]:
+        # Not this object, which may have a name: a loop that is left shall drop all there is.
+        return Stream(self._merging, self._merging.next)
 
-    async def __anext__(self) -> T:
-        try:
-            return await self._merging.next()
-        finally:
-            del self  # the traceback of a cancellation, which a caller may keep, must not keep the streams going
+    def __anext__(self) -> Awaitable[T]:
+        self._stream = self._stream or aiter(self)
+        return anext(self._stream)
 
     async def __aenter__(self) -> Self:
         return self
@@ -54,13 +54,7 @@ class merge(Generic[T]):  # noqa: N801  # reads as the function that it is to it
 
     async def aclose(self) -> None:
         """End all streams and wait until nothing of them runs."""
-        self._merging.stop()
-        await self._merging.stopped()
-
-    def __del__(self) -> None:
-        # Nothing that runs knows this object, so it dies at once when the loop over it is left.
-        with contextlib.suppress(RuntimeError):  # the event loop is closed, and so the tasks are gone
-            self._merging.stop()
+        await self._merging.aclose()
 
 
 @attrs.define(eq=False)
@@ -75,7 +69,7 @@ class _Source(Generic[T]):
 
 
 class _Merging(Generic[T]):
-    """The state of a merge, without its end by being dropped."""
+    """The state of a merge."""
 
     def __init__(self, streams: tuple[AsyncIterable[T], ...]) -> None:
         self._sources: deque[_Source[T]] = deque(_Source(stream) for stream in streams)
@@ -96,7 +90,7 @@ class _Merging(Generic[T]):
         await self._raise_failure()
         raise StopAsyncIteration
 
-    def stop(self) -> None:
+    def abandon(self) -> None:
         """Cancel all streams and give nothing more."""
         self._sources.clear()
         self._failure = None
@@ -104,8 +98,12 @@ class _Merging(Generic[T]):
         for task in self._tasks:
             task.cancel()
 
-    async def stopped(self) -> None:
-        """Wait until no stream runs."""
+    async def aclose(self) -> None:
+        """End all streams and wait until nothing of them runs."""
+        self.abandon()
+        await self._stopped()
+
+    async def _stopped(self) -> None:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -132,7 +130,7 @@ class _Merging(Generic[T]):
                 continue
             self._sources.popleft()
             if source.error is not None:
-                self.stop()
+                self.abandon()
                 self._failure, source.error = source.error, None
                 break
         return None
@@ -140,7 +138,7 @@ class _Merging(Generic[T]):
     async def _raise_failure(self) -> None:
         if self._failure is None:
             return
-        await self.stopped()  # where this is cancelled, the failure is still there for the next call
+        await self._stopped()  # where this is cancelled, the failure is still there for the next call
         failure, self._failure = self._failure, None
         try:
             if failure is not None:

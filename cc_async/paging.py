@@ -6,7 +6,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 from weakref import WeakSet
 
 import attrs
@@ -87,12 +87,12 @@ class Pager(Generic[T]):
     def __aiter__(self) -> AsyncIterator[T]:
         """Iterate over the items."""
         reader = self._read(self._read_ahead)
-        return _Stream(reader.walk, reader.item)
+        return Stream(reader.walk, reader.item)
 
     def pages(self) -> AsyncIterator[Page[T]]:
         """Iterate over the pages, each with the link from which to go on later."""
         reader = self._read(self._read_ahead)
-        return _Stream(reader.walk, reader.page)
+        return Stream(reader.walk, reader.page)
 
     async def collect(self, max_items: int | None = None) -> list[T]:
         """All items, or the first `max_items`, as a list."""
@@ -150,30 +150,40 @@ class Pager(Generic[T]):
         return _Reader(source, walk)
 
 
-class _Stream(Generic[T]):
-    """An iterator that ends its walk when it is closed or dropped, whatever still knows the walk."""
+class Running(Protocol):
+    """What goes on by itself until it is ended."""
 
-    def __init__(self, walk: Walk, step: Callable[[], Coroutine[Any, Any, T]]) -> None:
-        self._walk = walk
+    def abandon(self) -> None:
+        """End it, and give nothing more."""
+
+    async def aclose(self) -> None:
+        """End it and wait until nothing of it runs."""
+
+
+class Stream(Generic[T]):
+    """An iterator that ends what runs for it when it is closed or dropped, whoever else knows that."""
+
+    def __init__(self, running: Running, step: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._running = running
         self._step = step
 
-    def __aiter__(self) -> Self:
+    def __aiter__(self) -> AsyncIterator[T]:
         return self
 
     async def __anext__(self) -> T:
         try:
             return await self._step()
         finally:
-            del self  # the traceback of a cancellation, which a caller may keep, must not keep the walk going
+            del self  # the traceback of a cancellation, which a caller may keep, must not keep it all going
 
     async def aclose(self) -> None:
         """End the iteration and wait until nothing of it runs."""
-        await self._walk.aclose()
+        await self._running.aclose()
 
     def __del__(self) -> None:
-        # Neither the tasks nor the reader know this object, so it dies at once, without a garbage collection.
-        with contextlib.suppress(RuntimeError):  # the loop is closed, and so the tasks are gone
-            self._walk.abandon()
+        # Nothing that runs knows this object, so it dies at once when a loop over it is left, without the collector.
+        with contextlib.suppress(RuntimeError):  # the event loop is closed, and so the tasks are gone
+            self._running.abandon()
 
 
 class _Reader(Generic[T]):

@@ -11,6 +11,7 @@ import binascii
 import re
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, quote, unquote
 
@@ -318,7 +319,9 @@ class Walk:
 
     def _start(self, fetch: _Fetch, *, once: bool) -> None:
         fetch.once = once
-        coroutine = self._fetch_page(fetch.link, turn=fetch.turn, guessed=once, on_resend=lambda: self._resent(fetch))
+        coroutine = self._fetch_page(
+            fetch.link, turn=fetch.turn, guessed=once, on_resend=partial(self._resent, fetch.turn)
+        )
         fetch.task = asyncio.create_task(coroutine)
         self._tasks.add(fetch.task)
         fetch.task.add_done_callback(self._done)
@@ -329,9 +332,11 @@ class Walk:
             task.exception()  # looked at, lest asyncio report it of a guess that nobody will ever await
         self._settle()
 
-    def _resent(self, fetch: _Fetch) -> None:
+    def _resent(self, turn: Turn) -> None:
         """Discard what was fetched ahead of a page that is sent again: read out of order, a contact could be lost."""
-        if fetch in self._queue and not self._over:
+        # Told by its turn: a task that ended knows its arguments, and with its fetch among them would never be freed.
+        fetch = next((fetch for fetch in self._queue if fetch.turn is turn), None)
+        if fetch is not None and not self._over:
             self._drop_after(fetch)
             self._fill()
 

@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import attrs
 from aiohttp.client_middlewares import ClientHandlerType
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
@@ -78,9 +79,11 @@ def _forget_request(error: BaseException) -> None:
     elif isinstance(error, aiohttp.ClientResponseError):
         blank = aiohttp.RequestInfo(URL(), "", CIMultiDictProxy(CIMultiDict()), URL())
         error.request_info, error.history, error.headers, error.args = blank, (), None, (blank, ())
-        error.message = _fit_to_show(error.message)
+        error.message = _fit_to_show(error.message.partition("\n")[0])
     elif isinstance(error, aiohttp.InvalidURL):
         error._url, error._description, error.args = "", None, ()  # noqa: SLF001
+    elif isinstance(error, HttpProcessingError):  # quotes what it could not parse
+        error.message, error.headers, error.args = error.message.partition("\n")[0], None, ()
     elif isinstance(error, aiohttp.ClientError):
         error.args = tuple(map(_fit_to_show, error.args))
         for name in {"message", "strerror"} & set(dir(error)):

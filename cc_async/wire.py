@@ -43,7 +43,7 @@ _ORIGIN = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?(?://[^/?#]*)?", re.IGNORECASE)
 """What of a link comes before its path."""
 _UNFIT = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
 """What no link holds, and what programs disagree about."""
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+_ID = re.compile(r"\b[0-9a-f]{4,}(?:-[0-9a-f]{4,}){4}\b", re.IGNORECASE)  # not every id is a valid UUID
 
 
 # --- secrets -----------------------------------------------------------------------------------------------------
@@ -330,7 +330,7 @@ def api_error(
     if cls is RateLimitError:
         return RateLimitError(message, retry_after=retry_after(headers), **fields)
     if cls is ConflictError:
-        found = next((_UUID.search(detail.message) for detail in details if detail.message), None)
+        found = _ID.search(" ".join(detail.message or "" for detail in details))
         return ConflictError(message, contact_id=found and found.group(), **fields)
     return cls(message, **fields)
 

@@ -312,7 +312,7 @@ ERRORS = {
     "validation": _array(400, "contacts.api.validation.error", "create_source is missing"),
     "unauthorized": _object(401, "unauthorized", "Unauthorized"),
     "denied": _object(403, "access_denied", "Access Denied"),
-    "not found": _array(404, "contacts.api.not_found", "The requested resource was not found."),
+    "not found": _array(404, "contacts.api.not_found", "Nothing has this id."),
     "conflict": _array(409, "contacts.api.conflict", CONFLICT),
     "media type": _object(415, "unsupported_media_type", "Unsupported Media Type"),
     "throttled": _object(429, "throttled", "Too Many Requests"),

@@ -1,13 +1,16 @@
 """Answers without a socket: aioresponses, which shows in `sent` what left the client, byte for byte."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import attrs
 from aioresponses import aioresponses
 from yarl import URL
+
+from cc_async import ConstantContact, RateLimiter, RetryPolicy
 
 
 class _Written:
@@ -56,3 +59,13 @@ class Answers(aioresponses):
     ) -> aiohttp.ClientResponse:
         self.sent.append(Sent(method, str(url), kwargs["headers"], kwargs["data"]))
         return await super()._request_mock(orig_self, method, url, *args, **kwargs)
+
+
+@asynccontextmanager
+async def client(*, attempts: int = 1, strict: bool = False) -> AsyncIterator[tuple[ConstantContact, Answers]]:
+    """A client without a socket, and the answers to plan for it."""
+    answers = Answers()
+    limiter, retry = RateLimiter(rate=100_000), RetryPolicy(attempts=attempts)
+    with answers:
+        async with ConstantContact("t0k3n", rate_limiter=limiter, retry=retry, strict=strict) as cc:
+            yield cc, answers

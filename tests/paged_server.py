@@ -6,10 +6,10 @@ import functools
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from hashlib import sha256
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import quote, unquote
 
 import attrs
@@ -24,6 +24,7 @@ from cc_async.paging import Pager, PageSource
 from cc_async.readahead import RawPage
 from cc_async.wire import follow
 
+T = TypeVar("T")
 BASE = URL("https://api.example.com/v3")
 ENDS: tuple[Mapping[str, Any], ...] = ({}, {"_links": None}, {"_links": {}}, {"_links": {"self": {"href": "/v3/c"}}})
 
@@ -48,7 +49,9 @@ STYLES: dict[str, Callable[[int], str]] = {
     "page numbers": numbered,
     "short numbers": lambda page: numbered(page, ""),
     "quoted": lambda page: numbered(page).replace("==", "%3D%3D"),
-    "all quoted": lambda page: "/v3/contacts?cursor=" + quote(numbered(page, "&email=~~~").partition("cursor=")[2], safe=""),
+    "all quoted": lambda page: (
+        "/v3/contacts?cursor=" + quote(numbered(page, "&email=~~~").partition("cursor=")[2], safe="")
+    ),
     "unpadded": lambda page: numbered(page).rstrip("="),
     "url-safe": lambda page: _url_safe(page, "&email=~~~"),
     "url-safe now and then": lambda page: _url_safe(page, "&email=~"),
@@ -65,13 +68,24 @@ STYLES: dict[str, Callable[[int], str]] = {
     "loses padding": lambda page: numbered(page) if page < 5 else numbered(page).rstrip("="),
     "padding flickers": lambda page: numbered(page) if page % 2 else numbered(page).rstrip("="),
     "quoting flickers": lambda page: numbered(page) if page % 2 else numbered(page).replace("=", "%3D"),
-    "other order": lambda page: numbered(page) if page < 5 else f"/v3/contacts?cursor={cursor(f'next={page}&limit=50')}",
+    "other order": lambda page: (
+        numbered(page) if page < 5 else f"/v3/contacts?cursor={cursor(f'next={page}&limit=50')}"
+    ),
     "time in it": lambda page: numbered(page, f"&at={page * page}"),
     "two numbers": lambda page: numbered(page, f"&next={page}"),
     "leading zero": lambda page: f"/v3/contacts?cursor={cursor(f'limit=50&next=0{page}')}",
     "no cursor": lambda page: f"/v3/contacts?page={page}",
 }
-GUESSABLE = ("page numbers", "short numbers", "quoted", "all quoted", "unpadded", "url-safe", "beside others", "from zero")
+GUESSABLE = (
+    "page numbers",
+    "short numbers",
+    "quoted",
+    "all quoted",
+    "unpadded",
+    "url-safe",
+    "beside others",
+    "from zero",
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -114,7 +128,7 @@ class Book:
         if page in self.totals:
             document["contacts_count"] = self.totals[page]
         href = self.href(page + 1) if page < len(self.sizes) else self.last_href
-        return document | (ENDS[self.end] if href is None else {"_links": {"next": {"href": href}}})
+        return {**document, **(ENDS[self.end] if href is None else {"_links": {"next": {"href": href}}})}
 
 
 def _plain(link: str) -> str:
@@ -210,9 +224,15 @@ async def _decode(items: list[str]) -> Decoded[list[str]]:
     return Decoded(items)
 
 
+async def take(stream: AsyncIterable[T], into: list[T]) -> None:
+    """Read a stream to its end or its error, and keep what came before that."""
+    async for item in stream:
+        into.append(item)  # noqa: PERF401  # a comprehension would lose everything at an error
+
+
 @attrs.define(kw_only=True)
 class PagedServer:
-    """A book behind a real socket; `rate` requests in any second whatever, None for no limit; 202 for `pending` times."""
+    """A book behind a real socket; `rate` requests in any second, None for no limit; 202 for `pending` times."""
 
     book: Book
     latency: float = 0.0

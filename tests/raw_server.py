@@ -16,7 +16,7 @@ from typing import Any, Literal, Self
 
 import attrs
 
-from cc_async import ConstantContact, RateLimiter, RetryPolicy
+from cc_async import ConstantContact, ConstantContactError, RateLimiter, RetryPolicy
 from cc_async.limits import Turn
 
 TOKEN = "eyJhbGciOi.access-token.S3CR3T"
@@ -227,8 +227,10 @@ def shown(error: BaseException) -> str:
     """All that a log could show of an exception and of those that led to it."""
     parts: list[object] = ["".join(traceback.format_exception(error)), pickle.dumps(error)]
     for one in chain(error):
-        parts += [one, str(one), one.args, vars(one)]
-        parts += [getattr(one, name, None) for name in ("request_info", "strerror", "filename", "url", "os_error")]
+        parts += [one, str(one), one.args, vars(one) if isinstance(one, ConstantContactError) else None]
+        parts += [
+            getattr(one, name, None) for name in ("request_info", "headers", "message", "strerror", "url", "os_error")
+        ]
     return "\n".join(map(repr, parts))
 
 

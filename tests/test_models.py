@@ -5,6 +5,7 @@ import json
 import pickle
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta, timezone
+from enum import IntEnum
 from typing import Any, get_args, get_origin, get_type_hints
 
 import attrs
@@ -365,3 +366,15 @@ def test_plain_requests_are_written_as_they_are() -> None:
         '{"a":null,"b":[],"c":[1,2.5,true],"d":{"e":"ß"}}'.encode()
     )
     assert dumps(XREFS | SIGNED_UP | COUNTS) == json.dumps(XREFS | SIGNED_UP | COUNTS, separators=(",", ":")).encode()
+
+
+def test_kinds_of_text_and_numbers_are_written_as_what_they_are() -> None:
+    class Grade(IntEnum):
+        HIGH = 3
+
+    class Name(str):
+        __slots__ = ()
+
+    assert dumps({"a": Name("x"), "b": Grade.HIGH, "c": CreateContactRequest(create_source=Name("Account"))}) == (
+        b'{"a":"x","b":3,"c":{"create_source":"Account"}}'
+    )

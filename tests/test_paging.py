@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 import pytest
-from paged_server import ENDS, Book, MemoryApi, PagedServer, numbered
+from paged_server import ENDS, Book, MemoryApi, PagedServer, numbered, take
 from virtual_time import in_virtual_time
 
 from cc_async import ConstantContact, DecodeError, InvalidRequestError, Page, PaginationError, RateLimiter
@@ -14,6 +14,7 @@ from cc_async.codec import Decoded, Problem
 from cc_async.errors import NotFoundError
 
 TEN = Book(sizes=[3] * 10, totals={1: 30})
+TOKEN = "token"
 READ_AHEADS = pytest.mark.parametrize("read_ahead", [0, 1, 2, 12])
 
 
@@ -38,7 +39,8 @@ async def test_iterating_again_starts_afresh(read_ahead: int) -> None:
 @in_virtual_time
 async def test_two_iterations_at_once_do_not_disturb_each_other(read_ahead: int) -> None:
     pager = MemoryApi.of(TEN).pager(read_ahead=read_ahead)
-    assert await asyncio.gather(pager.collect(), pager.collect()) == [TEN.items, TEN.items]
+    both = await asyncio.gather(pager.collect(), pager.collect())
+    assert both == [TEN.items, TEN.items]  # type: ignore[comparison-overlap]  # a list, whatever typeshed says
 
 
 @READ_AHEADS
@@ -100,7 +102,9 @@ async def test_numbers_that_make_no_sense_are_refused() -> None:
 @READ_AHEADS
 @pytest.mark.parametrize("end", range(len(ENDS)))
 @in_virtual_time
-async def test_the_missing_link_is_the_end_in_all_four_shapes_and_an_empty_page_is_not(end: int, read_ahead: int) -> None:
+async def test_the_missing_link_is_the_end_in_all_four_shapes_and_an_empty_page_is_not(
+    end: int, read_ahead: int
+) -> None:
     book = Book(sizes=[0, 2, 0, 0, 2, 0], end=end)
     pages = [page async for page in MemoryApi.of(book).pager(read_ahead=read_ahead).pages()]
     assert [len(page.items) for page in pages] == [0, 2, 0, 0, 2, 0]
@@ -127,8 +131,7 @@ async def test_a_link_out_of_the_api_is_reported_behind_its_page_and_never_follo
     api = MemoryApi.of(attrs.evolve(TEN, last_href=href, totals={1: 60}))
     found: list[str] = []
     with pytest.raises(PaginationError):
-        async for item in api.pager(read_ahead=read_ahead):
-            found.append(item)
+        await take(api.pager(read_ahead=read_ahead), found)
     assert found == TEN.items
     await asyncio.sleep(100)
     assert all(link is None or link.startswith("/v3/contacts?cursor=") for link in api.sent)
@@ -137,12 +140,13 @@ async def test_a_link_out_of_the_api_is_reported_behind_its_page_and_never_follo
 @READ_AHEADS
 @pytest.mark.parametrize("back_to", [2, 7, 10])
 @in_virtual_time
-async def test_a_link_that_was_followed_before_ends_the_stream_instead_of_looping(back_to: int, read_ahead: int) -> None:
+async def test_a_link_that_was_followed_before_ends_the_stream_instead_of_looping(
+    back_to: int, read_ahead: int
+) -> None:
     api = MemoryApi.of(attrs.evolve(TEN, last_href=numbered(back_to)))
     found: list[str] = []
     with pytest.raises(PaginationError) as caught:
-        async for item in api.pager(read_ahead=read_ahead):
-            found.append(item)
+        await take(api.pager(read_ahead=read_ahead), found)
     assert found == TEN.items
     assert caught.value.url == "/v3/contacts"
 
@@ -207,8 +211,7 @@ async def test_a_strict_stream_delivers_what_was_read_before_a_value_that_cannot
     pager._source = attrs.evolve(pager._source, decode=decode)
     found: list[str] = []
     with pytest.raises(DecodeError):
-        async for item in pager:
-            found.append(item)
+        await take(pager, found)
     assert found == TEN.items[:6]
 
 
@@ -218,18 +221,20 @@ async def test_a_page_shows_no_address_in_its_repr() -> None:
     assert repr(page).startswith("Page(items=<3 items>, next_url='…', total=30")
 
 
-def _client(server: PagedServer, token: str = "token") -> ConstantContact:
+def _client(server: PagedServer, token: str = TOKEN) -> ConstantContact:
     return ConstantContact(token, base_url=server.base_url, rate_limiter=RateLimiter(1000, daily=None))
 
 
-async def _pages(server: PagedServer, token: str = "token", **filters: Any) -> list[Page[Any]]:
+async def _pages(server: PagedServer, token: str = TOKEN, **filters: Any) -> list[Page[Any]]:
     async with _client(server, token) as cc:
         return [page async for page in cc.contacts.list(**filters).pages()]
 
 
 @pytest.mark.parametrize("style", ["page numbers", "quoted", "opaque", "lying", "no cursor"])
 @pytest.mark.parametrize("read_ahead", [0, 12])
-async def test_a_stream_goes_on_after_any_page_with_another_client_and_another_token(style: str, read_ahead: int) -> None:
+async def test_a_stream_goes_on_after_any_page_with_another_client_and_another_token(
+    style: str, read_ahead: int
+) -> None:
     book = Book(sizes=[2, 1, 0, 2, 2, 1, 2], style=style, totals=dict.fromkeys(range(1, 8), 10))
     async with PagedServer(book=book) as server:
         pages = await _pages(server, include=["notes"], read_ahead=read_ahead)
@@ -246,9 +251,8 @@ async def test_a_stream_goes_on_after_any_page_with_another_client_and_another_t
 async def test_include_is_sent_again_beside_every_cursor_and_no_other_filter_is() -> None:
     async with PagedServer(book=TEN) as server:
         pages = await _pages(server, include=["notes", "taggings"], status="all", email="ada+l@example.com", limit=3)
-        assert server.targets[0] == (
-            "/v3/contacts?include=notes,taggings&status=all&email=ada%2Bl%40example.com&limit=3&include_count=true"
-        )
+        first = {"include=notes,taggings", "status=all", "email=ada%2Bl%40example.com", "limit=3", "include_count=true"}
+        assert set(server.targets[0].removeprefix("/v3/contacts?").split("&")) == first
         assert server.targets[1:] == [f"{numbered(number)}&include=notes,taggings" for number in range(2, 11)]
         assert [page.next_url for page in pages[:-1]] == server.targets[1:]
         server.targets.clear()
@@ -270,7 +274,7 @@ async def test_a_saved_link_excludes_every_filter_and_leads_nowhere_else() -> No
     async with PagedServer(book=TEN) as server, _client(server) as cc:
         for filters in ({"status": "all"}, {"limit": 5}, {"include": ["notes"]}):
             with pytest.raises(InvalidRequestError, match="start carries all filters"):
-                cc.contacts.list(start=numbered(2), **filters)  # type: ignore[arg-type]  # one dict of several kinds
+                cc.contacts.list(start=numbered(2), **filters)
         for link in ("https://elsewhere.example.com/v3/contacts?cursor=x", "/v2/contacts?cursor=x", "//e/v3/c"):
             with pytest.raises(PaginationError):
                 cc.contacts.list(start=link)

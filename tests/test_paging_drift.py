@@ -60,7 +60,7 @@ class Changing:
     slow=st.booleans(),
 )
 def test_no_contact_that_was_there_throughout_is_lost_to_insertions(
-    contacts: int, seed: int, inserts: float, faults: dict[int, int], read_ahead: int, slow: bool
+    *, contacts: int, seed: int, inserts: float, faults: dict[int, int], read_ahead: int, slow: bool
 ) -> None:
     """Whatever fails and is sent again: pages are used only as they were read one after the other."""
 
@@ -73,7 +73,9 @@ def test_no_contact_that_was_there_throughout_is_lost_to_insertions(
         async for page in api.pager(read_ahead=read_ahead, size=SIZE).pages():
             found += page.items
             await asyncio.sleep(slow * chance.choice((0.0, 4.0)))
-        assert [item for item in dict.fromkeys(found) if not item.startswith("new")] == [str(n) for n in range(contacts)]
+        assert [item for item in dict.fromkeys(found) if not item.startswith("new")] == [
+            str(n) for n in range(contacts)
+        ]
 
     run(walk())
 
@@ -104,8 +106,7 @@ def test_insertions_of_several_pages_are_still_noticed_as_repeats(inserted: int)
 
 @in_virtual_time
 async def test_a_contact_twice_on_one_page_is_dropped_and_one_without_an_id_never() -> None:
-    documents = {None: {"contacts": ["a", "a", "b"]}}
-    api = MemoryApi(read=documents.get)
+    api = MemoryApi(read=lambda _: {"contacts": ["a", "a", "b"]})
     page = await anext(api.pager().pages())
     assert (page.items, page.repeated) == (["a", "b"], ("a",))
     pager = api.pager()

@@ -247,6 +247,7 @@ def test_a_throttled_request_tells_how_long_to_wait() -> None:
     [
         (CONFLICT, UUID),
         (CONFLICT.upper(), UUID.upper()),
+        (CONFLICT.replace(UUID, "04fe9a-a579-43c5-bb1a-58ed29bf0a6a"), "04fe9a-a579-43c5-bb1a-58ed29bf0a6a"),
         ("Email already exists.", None),
         (f"The address {UUID}@example.com exists for {SOME_UUID}.", SOME_UUID),
         ("", None),

@@ -7,7 +7,10 @@ builds, sends and reads any request. It asks for uncompressed answers and blocks
 from typing import Any
 from urllib.parse import urlsplit
 
-from constant_contact_api_client import ApiClient, Configuration, ContactsApi, GetAllContacts200Response
+from constant_contact_api_client.api.contacts_api import ContactsApi
+from constant_contact_api_client.api_client import ApiClient
+from constant_contact_api_client.configuration import Configuration
+from constant_contact_api_client.models.get_all_contacts200_response import GetAllContacts200Response
 
 from clients import INCLUDE
 
@@ -15,8 +18,8 @@ _TYPES = {"200": "GetAllContacts200Response"}
 
 
 def decode(body: bytes) -> list[Any]:
-    page = ApiClient(Configuration()).deserialize(body.decode(), "GetAllContacts200Response")
-    return list(page.contacts)
+    client: Any = ApiClient(Configuration())
+    return list(client.deserialize(body.decode(), "GetAllContacts200Response").contacts)
 
 
 def stream(base_url: str) -> int:
@@ -25,17 +28,18 @@ def stream(base_url: str) -> int:
     with ApiClient(Configuration(host=base_url, access_token="token")) as client:  # noqa: S106  # of no account
         page = ContactsApi(client).get_all_contacts(limit=500, include=INCLUDE)
         while True:
-            for _ in page.contacts:
+            for _ in page.contacts or ():
                 count += 1
-            if page.links is None or page.links.next is None:
+            if page.links is None or page.links.next is None or page.links.next.href is None:
                 return count
             page = _follow(client, page.links.next.href.removeprefix(prefix))
 
 
-def _follow(client: ApiClient, path: str) -> GetAllContacts200Response:
+def _follow(client: Any, path: str) -> GetAllContacts200Response:
     request = client.param_serialize(
         "GET", path, header_params={"Accept": "application/json"}, auth_settings=["oauth2_access_code"]
     )
     response = client.call_api(*request)
     response.read()
-    return client.response_deserialize(response, _TYPES).data
+    page: GetAllContacts200Response = client.response_deserialize(response, _TYPES).data
+    return page

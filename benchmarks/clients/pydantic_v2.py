@@ -14,9 +14,7 @@ from clients import loop
 @functools.cache
 def _model(cls: type[attrs.AttrsInstance]) -> type[BaseModel]:
     """The model with the fields of an attrs class."""
-    fields: dict[str, Any] = {
-        field.name: (_kind(field.type), None) for field in attrs.fields(attrs.resolve_types(cls))
-    }
+    fields: dict[str, Any] = {field.name: (_kind(field.type), None) for field in attrs.fields(attrs.resolve_types(cls))}
     return create_model(cls.__name__, __config__=ConfigDict(frozen=True), **fields)
 
 

@@ -148,18 +148,20 @@ class Contacts:
         unless_changed_since: datetime | None = None,
         **changes: Unpack[ContactChanges],
     ) -> Contact:
-        """Change what is named and leave all else as it is: two requests, GET and PUT.
+        """Change what is named and leave all else as it is: two requests, GET and PUT (only GET if nothing is named).
 
         The update replaces a contact's core, so this reads it first and sends back as raw JSON what is not named, the
         permission to send included. Collections that are not named stay by themselves. None clears, a list replaces;
-        `add_lists`, `remove_lists`, `add_tags` and `remove_tags` edit. Patches of one contact wait for each other
-        within a client. Where the answer to the PUT is lost, the contact is read and merged anew, so that what others
-        wrote meanwhile survives.
+        `add_lists`, `remove_lists`, `add_tags` and `remove_tags` edit. Whether None takes away a whole e-mail address
+        or SMS channel is not documented: look at the result. Patches of one contact wait for each other within a
+        client. Where the answer to the PUT is lost, the contact is read and merged anew, so that what others wrote
+        meanwhile survives.
 
         The API has no conditional update: what another program writes to the core between this GET and this PUT (or to
         the same list, when a list is edited) is overwritten unseen, and a contact deleted just then is revived. With
         `unless_changed_since`, the `updated_at` of an earlier read, it is at least noticed what was written before the
-        GET; edits of lists and tags, and unsubscribes, may not show there.
+        GET; edits of lists and tags, unsubscribes, and changes within the same second may not show there. Such a patch
+        is not merged anew after a lost answer once `updated_at` has moved: it raises with `maybe_applied`.
 
         Raises:
             InvalidRequestError: the contact is deleted, so an update would revive it; or the changes contradict.
@@ -188,7 +190,8 @@ class Contacts:
     async def find(self, email: str, *, deleted: bool = False, include: Several = ()) -> Contact | None:
         """The contact that has an address, or None; with `deleted`, also one that was deleted.
 
-        Capitals make no difference: one request, or two where the address has capitals and was not found at first.
+        Whatever the API finds is compared without regard to capitals. One request, or two where the address has
+        capitals and was not found at first: then it is asked for in small letters.
         """
         return await writing.find(self._session, email, deleted=deleted, include=include)
 
@@ -201,6 +204,7 @@ class Contacts:
         Raises:
             ConflictError: the contact in the way cannot be found.
             TransportError, ServerError: the answer was lost, and there is no such contact, or no address to look up.
+                What goes wrong with the look-up then also says `maybe_applied`.
 
         """
         return await writing.create_or_get(self._session, request)
@@ -266,7 +270,7 @@ class Contacts:
         `updated_at` is not documented either: if they do not, no call of the API tells of them but a full stream.
 
         Raises:
-            InvalidRequestError: `since` or `until` is naive.
+            InvalidRequestError: `since` or `until` is naive, or `until` is before `since`.
 
         """
         return Changes(self._session, since, until=until, include=include, sweep_deleted=sweep_deleted)

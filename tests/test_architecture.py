@@ -1,0 +1,113 @@
+"""The order of the rooms: imports point downwards, and what an application never needs is never imported."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import cc_async
+
+ROOT = Path(cc_async.__file__).parent
+ROOMS = [
+    *("__main__", "cli"),
+    *("__init__",),
+    *("client",),
+    *(
+        "resources.contacts",
+        "resources.contact_changes",
+        "resources.contact_writing",
+        "resources.contact_stream",
+        "resources.contact_calls",
+    ),
+    *("many", "merge"),
+    *("paging", "readahead"),
+    *("session", "transport"),
+    *("auth", "token_host", "stores"),
+    *("limits", "retry"),
+    *("codec", "converter"),
+    *("wire",),
+    *("models.requests", "models.contact"),
+    *("errors", "_version"),
+]
+"""From the top down: a room may import what stands below it."""
+EMPTY = {"resources", "models"}
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def name_of(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(file: Path) -> Iterator[str]:
+    """The modules of the package that a file imports, wherever in it, by their names within the package."""
+    package = ["cc_async", *file.relative_to(ROOT).parent.parts]
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.removeprefix("cc_async.") for alias in node.names if is_ours(alias.name))
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *filter(None, [node.module])])
+            if is_ours(module):
+                for alias in node.names:
+                    whole = f"{module}.{alias.name}"
+                    path = ROOT.parent.joinpath(*whole.split("."))
+                    inner = path.with_suffix(".py").exists() or path.is_dir()
+                    yield (whole if inner else module).removeprefix("cc_async").removeprefix(".") or "__init__"
+
+
+def is_ours(module: str) -> bool:
+    return module.split(".", maxsplit=1)[0] == "cc_async"
+
+
+def room(module: str) -> str:
+    return module.split(".", maxsplit=1)[0] if module.startswith(("cli", "sandbox")) else module
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_imports_point_downwards(file: Path) -> None:
+    here = room(name_of(file))
+    for module in imports(file):
+        there = room(module)
+        if here == "sandbox":
+            assert there == "sandbox", f"the sandbox knows {module} of the client"
+        elif there == "sandbox":
+            assert here in {"cli", "__main__"}, f"{here} imports the sandbox"
+        elif here not in EMPTY and here != there:
+            assert ROOMS.index(here) < ROOMS.index(there), f"{here} imports {module} from above"
+
+
+def test_every_room_has_its_place_in_the_order() -> None:
+    assert {room(name_of(file)) for file in FILES} - EMPTY - {"sandbox"} == set(ROOMS)
+    assert not any(list(imports(ROOT / package / "__init__.py")) for package in EMPTY)
+
+
+def test_the_check_sees_imports_of_every_kind() -> None:
+    assert "wire" in set(imports(ROOT / "codec.py"))
+    assert "resources.contact_calls" in set(imports(ROOT / "resources" / "contacts.py"))
+    assert "sandbox.answers" in set(imports(ROOT / "sandbox" / "handlers.py"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_no_file_is_longer_than_one_can_hold_in_mind(file: Path) -> None:
+    assert len(file.read_text().splitlines()) <= 400
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_no_function_is_longer_than_a_screen(file: Path) -> None:
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            begins = node.body[1:2] if ast.get_docstring(node) else node.body[:1]
+            length = (node.end_lineno or 0) - begins[0].lineno + 1 if begins else 0
+            assert length <= 50, f"{node.name} has {length} lines"
+
+
+def test_importing_the_package_imports_neither_the_sandbox_nor_the_command_line() -> None:
+    program = "import sys, cc_async; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)  # noqa: S603  # our own
+    modules = run.stdout.split()
+    assert "cc_async.client" in modules
+    unwanted = {"cc_async.sandbox", "cc_async.cli", "cc_async.__main__", "rich", "pytest", "aiohttp.web"}
+    assert unwanted.isdisjoint(modules)

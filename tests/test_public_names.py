@@ -1,0 +1,97 @@
+"""What the package shows to its users: every name of the design, sorted, and nothing by accident."""
+
+import inspect
+import re
+import types
+from importlib import metadata
+
+import pytest
+
+import cc_async
+from cc_async import models
+from cc_async.models import contact, requests
+from cc_async.sandbox import Sandbox
+
+PROMISED = [
+    *("ConstantContact", "Session", "OAuth2", "Token", "TokenStore", "MemoryTokenStore", "FileTokenStore"),
+    *("RateLimiter", "RetryPolicy", "Pager", "Page", "merge", "ApiResponse", "Contact", "EmailAddress"),
+    *("CustomField", "PhoneNumber", "StreetAddress", "Note", "SmsChannel", "SmsChannelConsent", "ContactCounts"),
+    *("ContactXref", "SmsEngagement", "CreateContactRequest", "CreateOrUpdateContactRequest"),
+    *("CreateOrUpdateContactResult", "UpdateContactRequest", "ConstantContactError", "ApiError"),
+    *("BadRequestError", "AuthenticationError", "PermissionDeniedError", "NotFoundError", "ConflictError"),
+    *("UnsupportedMediaTypeError", "RateLimitError", "QuotaExceededError", "ServerError", "TransportError"),
+    *("RequestTimeoutError", "AuthorizationError", "TokenRefreshError", "ReauthorizationRequiredError"),
+    *("TokenStoreError", "InvalidRequestError", "ClientClosedError", "DecodeError", "PaginationError"),
+    *("SegmentNotReadyError",),
+]
+OPERATIONS = [
+    *("create", "create_or_update", "delete", "list", "get", "counts", "id_xrefs", "sms_engagement_history"),
+    *("update", "resubscribe"),
+]
+
+
+def test_every_promised_name_can_be_imported() -> None:
+    assert set(PROMISED) <= set(cc_async.__all__)
+
+
+def test_the_names_are_sorted_and_each_is_there_once() -> None:
+    assert cc_async.__all__ == sorted(set(cc_async.__all__))
+
+
+def test_nothing_is_public_by_accident() -> None:
+    public = {
+        name
+        for name, value in vars(cc_async).items()
+        if not name.startswith("_") and not isinstance(value, types.ModuleType)
+    }
+    assert public == set(cc_async.__all__) - {"__version__"}
+
+
+def test_every_model_is_public() -> None:
+    defined = {
+        name
+        for module in (contact, requests)
+        for name, value in vars(module).items()
+        if inspect.isclass(value) and value.__module__ == module.__name__ and not name.startswith("_")
+    }
+    assert defined <= set(cc_async.__all__)
+    assert models.__doc__
+
+
+@pytest.mark.parametrize("name", sorted(set(cc_async.__all__) - {"__version__"}))
+def test_every_public_name_says_what_it_is(name: str) -> None:
+    value = getattr(cc_async, name)
+    assert value.__doc__
+    assert re.match(r"[A-Z0-9]", value.__doc__)
+    for member, inner in vars(value).items():
+        if not member.startswith("_") and inspect.isfunction(inner):
+            assert inner.__doc__, f"{name}.{member}"
+
+
+async def test_the_ten_operations_are_coroutines_and_the_stream_is_lazy() -> None:
+    async with cc_async.ConstantContact("t") as cc:
+        for name in OPERATIONS:
+            assert inspect.iscoroutinefunction(getattr(cc.contacts, name)) == (name != "list")
+            assert inspect.iscoroutinefunction(getattr(cc.contacts.with_http_info, name))
+
+
+def test_everything_tunable_of_the_client_is_a_keyword() -> None:
+    parameters = inspect.signature(cc_async.ConstantContact).parameters
+    assert next(iter(parameters)) == "auth"
+    assert {parameter.kind for name, parameter in parameters.items() if name != "auth"} == {
+        inspect.Parameter.KEYWORD_ONLY
+    }
+    assert {*parameters} >= {"base_url", "client_session", "rate_limiter", "retry", "timeout", "strict"}
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    try:
+        installed = metadata.version("cc-async")
+    except metadata.PackageNotFoundError:
+        pytest.skip("the package is run from its checkout")
+    assert cc_async.__version__ == installed
+
+
+def test_the_sandbox_is_asked_for_by_its_own_name() -> None:
+    assert "Sandbox" not in cc_async.__all__
+    assert Sandbox.__doc__
