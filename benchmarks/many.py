@@ -1,35 +1,47 @@
 """Upserting many: the share of the limit's ceiling that `create_or_update_many` reaches with its default options.
 
-The limit is enforced by the sandbox, and what it refuses is counted. To save time the rate is `--scale` times the real
-one and the latency as many times lower, so that the number of calls under way is the real one; `--scale 1` takes the
-real time. The first second is left out, because from idle the limit allows a burst that is no lasting speed.
+A server that enforces the limit is simulated in virtual time, so that minutes take seconds and a busy machine changes
+no figure; `--real` takes the sandbox, sockets and the real time instead. The client is the real one with its defaults.
+What counts is how long the next four answers take, again and again, once the first four have come: from idle the limit
+allows a burst that is no lasting speed.
 """
 
 import argparse
 import asyncio
 import logging
+import random
+import statistics
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Self, cast
+
+import aiohttp
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 from rounds import Figures, table
+from virtual_time import SlidingWindow, run
 
-from cc_async import ConstantContact, CreateOrUpdateContactRequest, RateLimiter
+from cc_async import ConstantContact, CreateOrUpdateContactRequest
 from cc_async.sandbox import Sandbox
 
 RATE = 4
 LATENCIES = (0.0, 0.3, 1.0, 2.5)
-SECONDS = 12
+JITTER = 0.01  # seconds, either way
+REQUESTS = 400
 
 
-def main(*, quick: bool = False, scale: int = 10) -> Figures:
-    logging.getLogger("cc_async").setLevel(logging.ERROR)
-    latencies = (0.3,) if quick else LATENCIES
-    figures: Figures = {"rate": RATE * scale, "scale": scale}
+def main(*, quick: bool = False, real: bool = False) -> Figures:
+    figures: Figures = {"requests": REQUESTS, "refused": 0}
     rows = []
-    for latency in latencies:
+    for latency in (0.3,) if quick else LATENCIES:
         row = [f"{latency * 1e3:.0f} ms"]
         for background in (False, True):
-            share, refused = asyncio.run(upsert(RATE * scale, latency / scale, background=background))
+            share, refused = asyncio.run(really(latency, background)) if real else run(virtually(latency, background))
             figures[f"share_{latency * 1e3:.0f}_ms" + "_background" * background] = share
-            figures["refused"] = figures.get("refused", 0) + refused
+            figures["refused"] += refused
             row += [f"{share:.1%}", str(refused)]
         rows.append(row)
     head = ["latency", "of the ceiling", "refused", "in the background", "refused"]
@@ -37,28 +49,83 @@ def main(*, quick: bool = False, scale: int = 10) -> Figures:
     return figures
 
 
-async def upsert(rate: int, latency: float, *, background: bool) -> tuple[float, int]:
-    """The share of `rate` at which upserts are answered once the first second's are, and how many were refused."""
-    loop = asyncio.get_running_loop()
+class Server:
+    """Stands for aiohttp's session: every upsert is answered, unless it comes too soon."""
+
+    closed = False
+
+    def __init__(self, latency: float) -> None:
+        self.latency = latency
+        self.window = SlidingWindow(RATE)
+        self.random = random.Random(1)  # noqa: S311  # the same figures everywhere
+        self.refused = 0
+
+    @asynccontextmanager
+    async def request(self, *_: Any, **__: Any) -> AsyncIterator["Answer"]:
+        """Answer after the latency, counting on the way."""
+        await asyncio.sleep(self.latency / 2 + JITTER + self.random.uniform(-JITTER, JITTER))
+        accepted = self.window.accepts(asyncio.get_running_loop().time())
+        self.refused += not accepted
+        await asyncio.sleep(self.latency / 2)
+        yield Answer(200 if accepted else 429)
+
+
+class Answer:
+    """What the client looks at of a response."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        self.headers: dict[str, str] = {}
+
+    @property
+    def content(self) -> Self:
+        """The stream of the body."""
+        return self
+
+    async def iter_any(self) -> AsyncIterator[bytes]:
+        """The body of a refusal."""
+        yield b'{"error_key": "throttled", "error_message": "Too Many Requests"}'
+
+    async def read(self) -> bytes:
+        """The body of a success."""
+        return b'{"contact_id": "c1", "action": "updated"}'
+
+
+async def virtually(latency: float, background: bool) -> tuple[float, int]:
+    """The share of four answers a second that upserts keep up, and how many requests were refused."""
+    random.seed(1)
+    server = Server(latency)
+    async with ConstantContact("token", client_session=cast(aiohttp.ClientSession, server)) as cc:
+        return await measure(cc, "any list", background), server.refused
+
+
+async def really(latency: float, background: bool) -> tuple[float, int]:
+    """The same over sockets, in real time."""
     async with (
-        Sandbox(rate=rate, daily=None, latency=latency) as box,
-        ConstantContact(box.access_token, base_url=box.base_url, rate_limiter=RateLimiter(rate=rate, daily=None)) as cc,
+        Sandbox(rate=RATE, daily=None, latency=latency, arrival_jitter=JITTER) as box,
+        ConstantContact(box.access_token, base_url=box.base_url) as cc,
     ):
-        requests = (
-            CreateOrUpdateContactRequest(email_address=f"n{number}@example.com", list_memberships=[box.store.lists[0]])
-            for number in range(SECONDS * rate // 2 + rate)
-        )
-        answered = []
-        async for outcome in cc.contacts.create_or_update_many(requests, background=background):
-            outcome.unwrap()
-            answered.append(loop.time())
-        steady = answered[rate:]
-        return (len(steady) - 1) / (steady[-1] - steady[0]) / rate, box.throttled
+        return await measure(cc, box.store.lists[0], background), box.throttled
+
+
+async def measure(cc: ConstantContact, list_id: str, background: bool) -> float:
+    loop = asyncio.get_running_loop()
+    requests = (
+        CreateOrUpdateContactRequest(email_address=f"n{number}@example.com", list_memberships=[list_id])
+        for number in range(REQUESTS)
+    )
+    answered = []
+    async for outcome in cc.contacts.create_or_update_many(requests, background=background):
+        outcome.unwrap()
+        answered.append(loop.time())
+    fours = [later - earlier for earlier, later in zip(answered[RATE:], answered[2 * RATE :], strict=False)]
+    return 1 / statistics.mean(fours)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="300 ms only")
-    parser.add_argument("--scale", type=int, default=10, help="how many times faster than real; 1 is real")
+    parser.add_argument("--real", action="store_true", help="in real time, which takes two minutes a figure")
     given = parser.parse_args()
-    main(quick=given.quick, scale=given.scale)
+    logging.getLogger("cc_async").setLevel(logging.ERROR)
+    main(quick=given.quick, real=given.real)

@@ -96,13 +96,14 @@ def _ceiling_sentence(ceiling: dict[str, Any]) -> str:
     ahead, single = by_name["read_ahead=12"], by_name["read_ahead=0"]
     return (
         f"- 48 pages at 1 s of latency and 4 requests a second take {ahead['seconds']:.1f} s, "
-        f"{ahead['of the ceiling']:.2f} times the least that the limit allows; one page at a time {single['seconds']:.1f} s."
+        f"{ahead['of the ceiling']:.2f} times the least that the limit allows; one page at a time takes "
+        f"{single['seconds']:.1f} s."
     )
 
 
 def _memory_sentence(memory: dict[str, float]) -> str:
     peaks = "; ".join(f"{int(size):,} contacts {megabytes:.0f} MB" for size, megabytes in memory.items())
-    return f"- The peak of memory does not grow with the collection: {peaks}."
+    return f"- Peak memory by the size of the collection, against the sandbox: {peaks}."
 
 
 def _refused(names: list[str]) -> str:

@@ -144,11 +144,15 @@ def decode(body: Any, cls: type[T]) -> Decoded[T]:
 
     """
     if not isinstance(body, (bytes, msgspec.Raw)):
-        return _structure(body, cls)
+        return _tolerantly(body, cls)
     try:
         return Decoded(_decoder(cls).decode(body))  # type: ignore[arg-type]  # mypy: a class is Hashable after all
     except _REFUSED:
-        return _structure(_loads_for_models(bytes(body)), cls)
+        return _tolerantly(body, cls)
+
+
+def _tolerantly(body: Any, cls: type[T]) -> Decoded[T]:
+    return _structure(_loads_for_models(bytes(body)) if isinstance(body, (bytes, msgspec.Raw)) else body, cls)
 
 
 def envelope(body: bytes) -> Envelope:
@@ -188,14 +192,18 @@ async def decode_contacts(raws: list[Any]) -> Decoded[list[Contact]]:
     """Read the contacts of a page in slices, between which the event loop runs."""
     contacts: list[Contact] = []
     problems: list[Problem] = []
+    read = _decoder(Contact).decode
     for index, raw in enumerate(raws):
         try:
-            decoded = decode(raw, Contact)
-        except DecodeError as trouble:
-            problems.append(Problem(f"$.contacts[{index}]", str(trouble)))
-        else:
-            contacts.append(decoded.value)
-            problems += (problem.below(f"$.contacts[{index}]") for problem in decoded.problems)
+            contacts.append(read(raw))
+        except (*_REFUSED, TypeError):  # TypeError: the contacts of a page that was salvaged are plain objects
+            try:
+                decoded = _tolerantly(raw, Contact)
+            except DecodeError as trouble:
+                problems.append(Problem(f"$.contacts[{index}]", str(trouble)))
+            else:
+                contacts.append(decoded.value)
+                problems += (problem.below(f"$.contacts[{index}]") for problem in decoded.problems)
         if index % _SLICE == _SLICE - 1:
             await asyncio.sleep(0)
     return Decoded(contacts, tuple(problems))

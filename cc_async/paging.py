@@ -243,12 +243,16 @@ class _Reader(Generic[T]):
             total=self._total,
             status=raw.status,
             headers=raw.headers,
-            problems=decoded.problems,
+            problems=(*raw.envelope.problems, *decoded.problems),
             repeated=tuple(repeated),
             previous_total=known if changed else None,
         )
 
     def _without_repeats(self, items: list[T]) -> tuple[list[T], list[str]]:
+        ids = {ident for item in items if (ident := self._source.identify(item)) is not None}
+        if len(ids) == len(items) and all(map(ids.isdisjoint, self._recent)):
+            self._recent.append(ids)
+            return items, []
         seen: set[str] = set()
         fresh: list[T] = []
         repeated: list[str] = []

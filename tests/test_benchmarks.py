@@ -78,6 +78,7 @@ def test_the_results_name_date_versions_and_processors_but_no_machine(results: d
 @pytest.mark.parametrize("name", readme.CHARTS)
 def test_a_chart_is_a_small_picture(name: str) -> None:
     path = ROOT / "benchmarks" / name
+    assert path.exists(), f"benchmarks/{name} is missing: run `python -m benchmarks`"
     assert path.stat().st_size < 60_000
     assert ET.parse(path).getroot().tag.endswith("svg")  # noqa: S314  # our own file
 

@@ -148,15 +148,16 @@ async def test_close_waits_until_the_calls_are_gone() -> None:
             try:
                 await super()._wait()
             finally:
-                await asyncio.sleep(0.01)
                 gone.append("call")
+                await asyncio.sleep(0.01 * len(gone))
+                gone.append("gone")
 
     limiter = Tidy()
     async with talking(rate_limiter=limiter) as (cc, _):
         calls = [asyncio.create_task(cc.contacts.get("c1")) for _ in range(3)]
         await limiter.reached.wait()
         await cc.close()
-        assert gone == ["call"] * 3
+        assert gone == ["call"] * 3 + ["gone"] * 3
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} == {ClientClosedError}
 

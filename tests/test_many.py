@@ -2,9 +2,11 @@
 
 import asyncio
 import gc
+import importlib
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -637,6 +639,17 @@ async def test_the_default_options_keep_the_limit_busy_at_three_seconds_of_laten
     async for _ in Many(range(120), work):
         count += 1
     assert asyncio.get_running_loop().time() == pytest.approx(count * 3 / 12)
+
+
+def test_upserts_at_300_ms_of_latency_reach_the_limit_by_default(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+    figures = importlib.import_module("many").main(quick=True)
+    assert figures["share_300_ms"] >= 0.95
+    assert figures["share_300_ms_background"] >= 0.95
+    assert figures["refused"] == 0
+    assert "300 ms" in capsys.readouterr().out
 
 
 def test_an_outcome_shows_neither_its_item_nor_its_result() -> None:

@@ -253,8 +253,9 @@ async def test_include_is_sent_again_beside_every_cursor_and_no_other_filter_is(
         pages = await _pages(server, include=["notes", "taggings"], status="all", email="ada+l@example.com", limit=3)
         first = {"include=notes,taggings", "status=all", "email=ada%2Bl%40example.com", "limit=3", "include_count=true"}
         assert set(server.targets[0].removeprefix("/v3/contacts?").split("&")) == first
-        assert server.targets[1:] == [f"{numbered(number)}&include=notes,taggings" for number in range(2, 11)]
-        assert [page.next_url for page in pages[:-1]] == server.targets[1:]
+        links = [f"{numbered(number)}&include=notes,taggings" for number in range(2, 11)]
+        assert sorted(server.targets[1:]) == sorted(links)
+        assert [page.next_url for page in pages[:-1]] == links
         server.targets.clear()
         await _pages(server, start=pages[7].next_url)
         assert server.targets[0] == f"{numbered(9)}&include=notes,taggings&include_count=true"

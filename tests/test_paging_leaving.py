@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from paged_server import Book, MemoryApi, PagedServer, take
 from virtual_time import in_virtual_time
@@ -320,16 +321,27 @@ async def test_a_client_that_leaves_in_development_mode_is_silent_and_sends_noth
         assert 1 <= len(server.targets) < 30
 
 
-async def test_closing_the_client_ends_every_request_of_its_streams_and_the_server_sees_no_other() -> None:
-    async with PagedServer(book=BOOK, latency=0.05) as server:
-        cc = ConstantContact("token", base_url=server.base_url, rate_limiter=RateLimiter(20, daily=None))
+async def test_closing_the_client_ends_every_request_of_its_streams_and_no_other_is_sent() -> None:
+    sent: list[object] = []
+    trace = aiohttp.TraceConfig()
+    trace.on_request_start.append(_noting(sent))
+    async with PagedServer(book=BOOK, latency=0.05) as server, aiohttp.ClientSession(trace_configs=[trace]) as lent:
+        limiter = RateLimiter(20, daily=None)
+        cc = ConstantContact("token", base_url=server.base_url, rate_limiter=limiter, client_session=lent)
         pages = cc.contacts.list(limit=3).pages()
         for _ in range(4):
             await anext(pages)
         await cc.close()
-        sent = len(server.targets)
+        before = len(sent)
         with pytest.raises(ClientClosedError):
             await take(pages, [])  # what had arrived is still given
         assert await anext(pages, None) is None
         await asyncio.sleep(0.2)  # longer than the limiter would have held one back
-        assert len(server.targets) == sent
+        assert len(sent) == before
+
+
+def _noting(sent: list[object]) -> Callable[..., Awaitable[None]]:
+    async def note(*_: object) -> None:
+        sent.append(None)
+
+    return note

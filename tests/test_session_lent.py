@@ -6,9 +6,10 @@ import warnings
 from typing import Any
 
 import aiohttp
+import attrs
 import pytest
 from aiohttp.client_middlewares import ClientHandlerType
-from raw_server import CUT, TOKEN, RawServer, error, hasty, reply, talking
+from raw_server import CUT, FAST, HANG, TOKEN, RawServer, error, hasty, reply, talking
 
 from cc_async import (
     ClientClosedError,
@@ -16,6 +17,7 @@ from cc_async import (
     CreateContactRequest,
     InvalidRequestError,
     NotFoundError,
+    RequestTimeoutError,
     TransportError,
 )
 
@@ -121,6 +123,22 @@ async def test_a_pool_of_one_connection_serves_calls_in_turn() -> None:
     async with aiohttp.ClientSession(connector=connector) as http, talking(client_session=http) as (cc, server):
         await asyncio.gather(*(cc.contacts.get("c1") for _ in range(20)))
     assert (len(server.requests), server.connections) == (20, 1)
+
+
+async def test_a_write_that_never_got_a_connection_of_the_pool_was_not_applied() -> None:
+    connector = aiohttp.TCPConnector(limit=1)
+    once = attrs.evolve(FAST, attempts=1)
+    async with (
+        aiohttp.ClientSession(connector=connector) as http,
+        talking(HANG, client_session=http, timeout=0.3, retry=once) as (cc, server),
+    ):
+        taken = asyncio.create_task(cc.contacts.get("c1"))
+        await server.arrived.wait()
+        with pytest.raises(RequestTimeoutError, match="No connection was made") as caught:
+            await cc.contacts.create(ADA)
+        with pytest.raises(RequestTimeoutError):
+            await taken
+    assert (caught.value.maybe_applied, len(server.requests)) == (False, 1)
 
 
 async def test_error_answers_and_retries_leave_the_only_connection_free() -> None:
