@@ -54,6 +54,7 @@ class PageSource(Generic[T]):
     identify: Callable[[T], str | None]
     start: str | None
     size: int | None
+    """Items a page was asked to hold."""
     strict: bool
 
 
@@ -143,7 +144,6 @@ class Pager(Generic[T]):
             start=source.start,
             check=source.check,
             read_ahead=read_ahead,
-            size=source.size,
             most=most,
         )
         self._walks.add(walk)

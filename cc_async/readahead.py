@@ -129,7 +129,7 @@ class Walk:
     """One walk over the pages of a collection, up to `read_ahead` pages ahead of its consumer.
 
     `start` is the link to begin with, None for the first page; `check` makes sure of a link before it is followed;
-    `size` is how many items a page was asked to hold; `most` how many pages are worth fetching ahead in all.
+    `most` is how many pages are worth fetching ahead in all.
     """
 
     def __init__(
@@ -139,14 +139,12 @@ class Walk:
         start: str | None,
         check: Callable[[str], str],
         read_ahead: int,
-        size: int | None,
         most: int | None = None,
     ) -> None:
         self.abandoned = False
         self._fetch_page = fetch_page
         self._check = check
         self._read_ahead = read_ahead
-        self._size = size
         self._most = most
         self._trust = 1  # guesses that may be under way: doubles with each that proved right; a wrong one ends them all
         self._numbers: int | None = None  # of the last page, as far as the total tells
@@ -256,9 +254,8 @@ class Walk:
         if link in self._seen:
             raise PaginationError("The link to the next page was followed before: the pages repeat.", url=bare(link))
         self._seen.add(link)
-        held = len(envelope.contacts)
-        if envelope.total is not None and held:
-            self._numbers = -(-envelope.total // min(held, self._size or held))
+        if envelope.total is not None and envelope.contacts:
+            self._numbers = -(-envelope.total // len(envelope.contacts))  # rounded up
         return link
 
     def _verify(self, last: _Fetch, link: str) -> None:

@@ -176,6 +176,15 @@ async def test_a_consumer_that_waits_is_told_when_another_task_closes_the_merge(
 
 
 @in_virtual_time
+async def test_a_consumer_is_told_even_if_the_streams_had_not_begun() -> None:
+    merged = merge(numbers("a", 1, 100.0))
+    waiting = asyncio.ensure_future(anext(merged, "over"))
+    await asyncio.sleep(0)
+    await merged.aclose()
+    assert await asyncio.wait_for(waiting, 1) == "over"
+
+
+@in_virtual_time
 async def test_closing_waits_until_every_stream_is_closed() -> None:
     log: list[str] = []
     async with merge(numbers("a", 9, 1.0, log), numbers("b", 9, 1.0, log)) as merged:

@@ -207,12 +207,18 @@ async def test_a_strict_stream_delivers_what_was_read_before_a_value_that_cannot
     async def decode(items: list[str]) -> Decoded[list[str]]:
         return Decoded(items, (Problem("$.contacts[0]", "odd"),) if "3.0" in items else ())
 
-    pager = MemoryApi.of(TEN).pager(read_ahead=read_ahead, strict=True)
+    api = MemoryApi.of(TEN)
+    pager = api.pager(read_ahead=read_ahead, strict=True)
     pager._source = attrs.evolve(pager._source, decode=decode)
     found: list[str] = []
+    items = aiter(pager)
     with pytest.raises(DecodeError):
-        await take(pager, found)
+        await take(items, found)
     assert found == TEN.items[:6]
+    sent = len(api.sent)
+    await asyncio.sleep(100)
+    assert await anext(items, None) is None
+    assert len(api.sent) == sent
 
 
 @in_virtual_time

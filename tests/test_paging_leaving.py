@@ -15,7 +15,7 @@ from paged_server import Book, MemoryApi, PagedServer, take
 from virtual_time import in_virtual_time
 
 from cc_async import ClientClosedError, ConstantContact, Pager, RateLimiter, merge
-from cc_async.errors import NotFoundError
+from cc_async.errors import NotFoundError, PaginationError
 
 BOOK = Book(sizes=[3] * 50, totals={1: 150})
 KEPT: list[BaseException] = []
@@ -228,6 +228,8 @@ async def test_streams_their_errors_and_their_pages_die_without_a_garbage_collec
             await MemoryApi.of(BOOK, faults=dict(faults)).pager(size=3).collect()
         with pytest.raises(NotFoundError):
             await _slowly(merge(MemoryApi.of(BOOK, faults=dict(faults)).pager(size=3)))
+    with pytest.raises(PaginationError):
+        await MemoryApi.of(Book(sizes=[3], last_href="/elsewhere")).pager().collect()
     KEPT.clear()
     await _turns(6)
     kinds = ("_Reader", "Stream", "merge", "Walk", "_Fetch", "RawPage", "_Merging", "_Source", "NotFoundError")

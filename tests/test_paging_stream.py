@@ -13,6 +13,7 @@ from virtual_time import in_virtual_time
 from cc_async import ConstantContact, RateLimiter, RetryPolicy, SegmentNotReadyError
 from cc_async.codec import Envelope
 from cc_async.errors import ClientClosedError
+from cc_async.limits import Turn
 from cc_async.resources.contact_calls import ContactFilters
 from cc_async.resources.contact_stream import contact_stream
 from cc_async.sandbox import Sandbox
@@ -27,12 +28,14 @@ class FakeSession:
     def __init__(self, pending: dict[int, int]) -> None:
         self.pending = pending
         self.asked: list[tuple[float, int]] = []
+        self.attempts: list[int | None] = []
         self.closed = False
 
     async def request(self, call: Any) -> Any:
         page = next(
             (number for number in range(2, 9) if numbered(number)[3:] in call.path), 9 if "cursor" in call.path else 1
         )
+        self.attempts.append(call.retry and call.retry.attempts)
         self.asked.append((asyncio.get_running_loop().time(), page))
         await asyncio.sleep(0.5)
         if self.pending.get(page):
@@ -78,6 +81,17 @@ async def test_a_page_that_turns_202_in_the_middle_costs_no_contact_and_no_order
     assert [contact.contact_id for contact in contacts] == [str(number) for number in range(1, 9)]
     last = {page: place for place, (_, page) in enumerate(session.asked) if page <= 8}
     assert sorted(last, key=lambda page: last[page]) == list(range(1, 9))
+
+
+@in_virtual_time
+async def test_a_guess_is_sent_once_whatever_comes_of_it() -> None:
+    session = FakeSession({4: 9})
+    fetch_page = session.stream()._source.fetch_page
+    with pytest.raises(SegmentNotReadyError):
+        await fetch_page(numbered(4), turn=Turn(stream=True), guessed=True, on_resend=list)
+    assert session.attempts == [1]
+    await fetch_page(numbered(5), turn=Turn(stream=True), guessed=False, on_resend=list)
+    assert session.attempts == [1, None]
 
 
 @in_virtual_time

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from urllib.parse import quote
 
 import attrs
 import pytest
@@ -11,7 +12,7 @@ from virtual_time import in_virtual_time, run
 
 from cc_async import RateLimiter
 from cc_async.errors import ClientClosedError, NotFoundError
-from cc_async.readahead import NumberedLink
+from cc_async.readahead import NumberedLink, _same
 
 TWENTY = Book(sizes=[3] * 20, totals=dict.fromkeys(range(1, 21), 60))
 
@@ -277,16 +278,80 @@ async def test_what_is_fetched_ahead_waits_as_it_came_and_is_decoded_when_it_is_
     assert len(decoded) == 3
 
 
-def test_a_loop_that_ends_at_the_moment_a_page_arrives_starts_no_other() -> None:
+async def _turns(number: int) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("later", range(5))
+def test_a_loop_that_ends_at_the_moment_a_page_arrives_starts_no_other(later: int) -> None:
     """The loop cancels what runs then, but not what is started while that ends."""
     kept: list[Any] = []
     api = MemoryApi.of(TWENTY)
+    api.latency = lambda: 9.0 if api.sent[-1] == numbered(3) else 1.0
+
+    async def fetch(*args: Any, **settings: Any) -> Any:
+        try:
+            page = await api.fetch(*args, **settings)
+            await _turns(later)
+        except asyncio.CancelledError:
+            await _turns(5)  # closing a connection takes some
+            raise
+        return page
 
     async def main() -> None:
-        kept.append(api.pager(size=3).pages())
+        pager = api.pager(size=3)
+        pager._source = attrs.evolve(pager._source, fetch_page=fetch)
+        kept.append(pager.pages())
         await anext(kept[0])
-        kept.append(asyncio.ensure_future(anext(kept[0])))
-        await asyncio.sleep(1.0)  # to the moment at which page 2 arrives
+        await asyncio.sleep(1.0)
 
     run(main())
-    assert api.under_way == 0
+    assert api.sent == [None, numbered(2), numbered(3)]
+
+
+@in_virtual_time
+async def test_a_dropped_request_that_ends_in_an_error_makes_no_noise() -> None:
+    """A client that is closed turns the cancellation of its requests into an error."""
+    noise: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: noise.append(context))
+    api = MemoryApi.of(TWENTY)
+
+    async def fetch(*args: Any, **settings: Any) -> Any:
+        try:
+            return await api.fetch(*args, **settings)
+        except asyncio.CancelledError:
+            raise ClientClosedError("closed") from None
+
+    pager = api.pager(size=3)
+    pager._source = attrs.evolve(pager._source, fetch_page=fetch)
+    async for _ in pager.pages():
+        break
+    await asyncio.sleep(100)
+    assert noise == []
+
+
+def test_two_spellings_of_a_link_are_the_same_only_where_they_mean_the_same() -> None:
+    """A `+` in a query is a space, and so not the `+` of base64 that `%2B` stands for."""
+
+    def link(text: str) -> NumberedLink:
+        parsed = NumberedLink.parse(text)
+        assert parsed is not None
+        return parsed
+
+    def quoted(text: str) -> str:
+        head, _, value = text.partition("cursor=")
+        return f"{head}cursor={quote(value, safe='')}"
+
+    padded, signs = numbered(2), numbered(2, "&email=>>>")
+    assert padded.endswith("=")
+    assert "+" in signs
+    assert _same(link(padded), link(quoted(padded)))
+    assert not _same(link(padded), link(padded + "&x=1"))
+    assert not _same(link(signs), link(quoted(signs)))
+
+
+@in_virtual_time
+async def test_the_last_page_is_guessed_too() -> None:
+    await _walk(MemoryApi.of(Book(sizes=[3, 3, 3], totals={1: 9})), size=3)
+    assert asyncio.get_running_loop().time() == 2.0

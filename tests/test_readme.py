@@ -33,7 +33,8 @@ def blocks() -> Iterator[Any]:
     """Each fenced Python block outside the recipes, under the heading it stands below."""
     text = re.sub(r"<!-- recipes:begin -->.*<!-- recipes:end -->", "", README, flags=re.DOTALL)
     heading, number = "", 0
-    for match in re.finditer(r"^#+ (?P<heading>[^\n]+)$|^```python\n(?P<code>.*?)^```$", text, re.MULTILINE | re.DOTALL):
+    pattern = r"^#+ (?P<heading>[^\n]+)$|^```python\n(?P<code>.*?)^```$"
+    for match in re.finditer(pattern, text, re.MULTILINE | re.DOTALL):
         if match["heading"]:
             heading, number = match["heading"], 0
         else:

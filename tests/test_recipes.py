@@ -163,6 +163,7 @@ async def test_the_sync_killed_at_twenty_random_moments_ends_with_the_right_tabl
         status = int(await ended)
         assert status in {0, signal.SIGKILL}
         kills += status == signal.SIGKILL
+    source.stdin.close()
     _, err = await source.communicate()
     assert err == b""
     await asyncio.sleep(1.1)  # the API tells its time in whole seconds

@@ -126,8 +126,9 @@ class Writers(RuleBasedStateMachine):
                 self.runner.run(self._close())
 
     async def _close(self) -> None:
-        for closing in (*self.clients, *self.sessions, self.box):
-            await closing.close()
+        everything: list[Any] = [*self.clients, *self.sessions, self.box]
+        for one in everything:
+            await one.close()
         left = asyncio.all_tasks() - {asyncio.current_task()}
         assert not left, left
 
