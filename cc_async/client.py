@@ -12,7 +12,7 @@ from cc_async.limits import Limiter
 from cc_async.resources.contacts import Contacts
 from cc_async.retry import RetryPolicy
 from cc_async.session import BASE_URL, Answer, ApiResponse, Call, Session
-from cc_async.wire import target
+from cc_async.wire import Secret, target
 
 
 class ConstantContact:
@@ -39,6 +39,7 @@ class ConstantContact:
         timeout: float = 30.0,
         strict: bool = False,
     ) -> None:
+        auth = Secret(auth) if isinstance(auth, str) else auth  # this frame may end in a traceback
         self._session = Session(
             auth,
             base_url=base_url,

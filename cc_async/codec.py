@@ -6,6 +6,7 @@ string, is read again by the tolerant converter, field by field: what cannot be 
 """
 
 import asyncio
+import contextlib
 import functools
 import json
 import logging
@@ -92,10 +93,9 @@ def loads(body: bytes, *, exact: bool = False) -> Any:
         DecodeError: the body is cut off, is no JSON, or is nested too deep to be read.
 
     """
-    try:
+    with contextlib.suppress(*_REFUSED):
         return msgspec.json.decode(body)
-    except _REFUSED:
-        plain = _salvage(body, errors="replace", number=float)
+    plain = _salvage(body, errors="replace", number=float)
     if exact:
         raise DecodeError(
             "The answer holds bytes or numbers that JSON does not allow: it cannot be sent back as it is."
@@ -105,10 +105,9 @@ def loads(body: bytes, *, exact: bool = False) -> Any:
 
 def _loads_for_models(body: bytes) -> Any:
     """As `loads`, but numbers know how they were written, and bytes that are no UTF-8 make their string unreadable."""
-    try:
+    with contextlib.suppress(*_REFUSED):
         return _number_decoder.decode(body)
-    except _REFUSED:
-        return _salvage(body, errors="surrogateescape", number=Number)
+    return _salvage(body, errors="surrogateescape", number=Number)
 
 
 def _salvage(body: bytes, *, errors: str, number: Callable[[str], float]) -> Any:
@@ -121,10 +120,11 @@ def _salvage(body: bytes, *, errors: str, number: Callable[[str], float]) -> Any
             parse_float=number,
         )
     except RecursionError:
-        raise DecodeError("The answer is nested too deep to be read.") from None
+        failure = DecodeError("The answer is nested too deep to be read.")
     except ValueError:
         what = "is empty" if not body.strip() else "is HTML" if body.lstrip()[:1] == b"<" else "is not valid JSON"
-        raise DecodeError(f"The body of the answer {what}.", malformed=True) from None
+        failure = DecodeError(f"The body of the answer {what}.", malformed=True)
+    raise failure  # out here, because json's own error holds the whole body, and would go along as its context
 
 
 def _structure(plain: Any, cls: type[T]) -> Decoded[T]:
@@ -143,12 +143,10 @@ def decode(body: Any, cls: type[T]) -> Decoded[T]:
         DecodeError: the body is no JSON, or an object stands where an array belongs or the other way round.
 
     """
-    if not isinstance(body, (bytes, msgspec.Raw)):
-        return _tolerantly(body, cls)
-    try:
-        return Decoded(_decoder(cls).decode(body))  # type: ignore[arg-type]  # mypy: a class is Hashable after all
-    except _REFUSED:
-        return _tolerantly(body, cls)
+    if isinstance(body, (bytes, msgspec.Raw)):
+        with contextlib.suppress(*_REFUSED):
+            return Decoded(_decoder(cls).decode(body))  # type: ignore[arg-type]  # mypy: a class is Hashable after all
+    return _tolerantly(body, cls)
 
 
 def _tolerantly(body: Any, cls: type[T]) -> Decoded[T]:
@@ -162,20 +160,22 @@ def envelope(body: bytes) -> Envelope:
         DecodeError: the body is no JSON, or no page, or its link to the next page cannot be read.
 
     """
+    plain: Any = None
     try:
         page = _decoder(_RawPage).decode(body)
-        contacts: Any = page.contacts
         links, count = msgspec.json.decode(page.links), msgspec.json.decode(page.contacts_count)
+        plain = {"contacts": page.contacts, "_links": links, "contacts_count": count}
     except _REFUSED:
-        plain = _loads_for_models(body)
-        if not isinstance(plain, dict):
-            raise DecodeError(f"The answer is no page: expected an object, got {kind(plain)}.") from None
-        contacts, links, count = plain.get("contacts"), plain.get("_links"), plain.get("contacts_count")
+        pass
+    plain = _loads_for_models(body) if plain is None else plain
+    if not isinstance(plain, dict):
+        raise DecodeError(f"The answer is no page: expected an object, got {kind(plain)}.")
+    contacts = plain.get("contacts")
     if not isinstance(contacts, list | None):
         message = f"The answer is no page: expected an array of contacts, got {kind(contacts)}."
         raise DecodeError(message, path="$.contacts")
-    total, problems = _count(count)
-    return Envelope(contacts or [], next_href(links), total, problems)
+    total, problems = _count(plain.get("contacts_count"))
+    return Envelope(contacts or [], next_href(plain.get("_links")), total, problems)
 
 
 def _count(value: Any) -> tuple[int | None, tuple[Problem, ...]]:
