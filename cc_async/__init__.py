@@ -30,7 +30,7 @@ from cc_async.errors import (
     TransportError,
     UnsupportedMediaTypeError,
 )
-from cc_async.limits import Limiter, RateLimiter
+from cc_async.limits import Limiter, RateLimiter, Turn
 from cc_async.many import Many, Outcome
 from cc_async.merge import merge
 from cc_async.models.contact import (
@@ -150,6 +150,7 @@ __all__ = [
     "TokenStore",
     "TokenStoreError",
     "TransportError",
+    "Turn",
     "UnsupportedMediaTypeError",
     "UpdateContactRequest",
     "__version__",

@@ -157,7 +157,7 @@ class QuotaExceededError(RateLimitError):
     """The day's quota is spent, by the server's word or our own count; no retry helps before `resets_at`."""
 
     resets_at: datetime
-    """The next 00:00 UTC, when the quota is whole again."""
+    """When another try is worth it: the next 00:00 UTC, or in a minute where the report came just after midnight."""
 
     def __init__(self, message: str, *, resets_at: datetime, status: int = 429, **fields: Any) -> None:
         super().__init__(message, status=status, **fields)

@@ -63,6 +63,10 @@ class Limiter(Protocol):
     def resets_at(self) -> datetime:
         """When a spent quota is worth the next try."""
 
+    @property
+    def remaining_today(self) -> int | None:
+        """How many requests are left of the day's quota, None where that is unlimited or not known."""
+
 
 @attrs.define(eq=False)
 class _Waiter:

@@ -36,7 +36,7 @@ class Page(Generic[T]):
     status: int
     headers: Mapping[str, str] = attrs.field(repr=False)
     problems: tuple[Problem, ...] = ()
-    """What of the page could not be read and became None."""
+    """What of the page could not be read: fields that became None, entries that were left out."""
     repeated: tuple[str, ...] = ()
     """The ids of contacts that came again, since others were created during the walk; they are not in `items`."""
     previous_total: int | None = None
@@ -85,12 +85,12 @@ class Pager(Generic[T]):
         self._read_ahead = read_ahead
         self._walks: WeakSet[Walk] = WeakSet()
 
-    def __aiter__(self) -> AsyncIterator[T]:
+    def __aiter__(self) -> "Stream[T]":
         """Iterate over the items."""
         reader = self._read(self._read_ahead)
         return Stream(reader.walk, reader.item)
 
-    def pages(self) -> AsyncIterator[Page[T]]:
+    def pages(self) -> "Stream[Page[T]]":
         """Iterate over the pages, each with the link from which to go on later."""
         reader = self._read(self._read_ahead)
         return Stream(reader.walk, reader.page)

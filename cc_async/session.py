@@ -67,10 +67,10 @@ class _Triple(NamedTuple, Generic[T]):
 class ApiResponse(_Triple[T]):
     """The data of an answer with its status code and its headers, which also unpacks as these three.
 
-    `problems` tells what of the answer could not be read and became None.
+    `problems` tells what of the answer could not be read: fields became None, entries of lists were left out.
     """
 
-    problems: tuple[Problem, ...]
+    problems: tuple[Problem, ...] = ()
 
     def __new__(
         cls, data: T, status: int, headers: Mapping[str, str], problems: tuple[Problem, ...] = ()
@@ -159,7 +159,7 @@ class Session:
         """
         progress = Progress(call.method)
         try:
-            async with self._open():
+            async with self._until_closed():
                 return await self._until_done(call, progress)
         except ConstantContactError as failure:
             failure.maybe_applied = failure.maybe_applied or progress.maybe_applied
@@ -171,8 +171,9 @@ class Session:
         failure: ConstantContactError | None = None
         try:
             while True:
-                token = await self._token(rejected)
-                if failure is not None and token == rejected:
+                refused = rejected if isinstance(failure, AuthenticationError) else None
+                token = await self._token(refused)
+                if failure is not None and token == refused:
                     raise failure
                 await self.rate_limiter.acquire(call.turn)
                 if failure is not None and call.on_resend is not None:
@@ -294,8 +295,13 @@ class Session:
             raise InvalidRequestError("The aiohttp session that was lent to the client belongs to another event loop.")
         self._loop = loop
 
+    async def sleep(self, seconds: float) -> None:
+        """Wait, or leave with ClientClosedError as soon as the client is closed."""
+        async with self._until_closed():
+            await asyncio.sleep(seconds)
+
     @contextlib.asynccontextmanager
-    async def _open(self) -> AsyncIterator[None]:
+    async def _until_closed(self) -> AsyncIterator[None]:
         """What `close` can end: everything inside leaves with ClientClosedError."""
         self._check_usable()
         closing = asyncio.timeout(None)

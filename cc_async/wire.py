@@ -342,7 +342,10 @@ def quota_message(resets_at: datetime) -> str:
 
 def _message(status: int, details: tuple[ErrorDetail, ...], *, maybe_applied: bool) -> str:
     said = "; ".join(": ".join(filter(None, (detail.key, detail.message))) for detail in details[:5])[:_SAID]
-    parts = [f"The API answered {status}" + (f" ({said})." if said else "."), _HINTS.get(status, "")]
+    parts = [
+        f"The API answered {status}" + (f" ({said})." if said else "."),
+        "" if status == 429 and not is_throttle(details) else _HINTS.get(status, ""),
+    ]
     if 300 <= status < 400:
         parts.append("A redirect is never followed with a token: check the base URL.")
     if maybe_applied:
@@ -357,7 +360,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     # One without a zone is naive here, and HTTP knows no other zone than UTC.
     return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - time.time())

@@ -96,9 +96,7 @@ class Caller:
         self.token = box.access_token
 
     async def __call__(self, method: str, path: str, body: Any = None, **options: Any) -> Reply:
-        base = (
-            "" if path.startswith("http") else self.box.base_url.removesuffix("/v3" * path.startswith("/v3/"))
-        )
+        base = "" if path.startswith("http") else self.box.base_url.removesuffix("/v3" * path.startswith("/v3/"))
         headers = {"Authorization": f"Bearer {self.token}"} | options.pop("headers", {})
         extra = {"json": body} if body is not None else {}
         async with self.session.request(

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
 from multidict import CIMultiDict
-from raw_server import hasty
+from raw_server import hasty, reply, talking
 from sandbox_contract import Clock, until
 
 from cc_async import (
@@ -37,10 +38,16 @@ class World:
         self.copy: dict[str, Contact] = {}
         self.made = 0
         self.steps: list[Callable[[], object]] = []
+        self.left_out = ""
         box.fault("mutate", method="GET", path="/contacts$", times=None, change=self._after_page)
 
-    def _after_page(self, _: Any) -> None:
+    def leave_out(self, name: str) -> None:
+        """Answer without a property from now on."""
+        self.left_out = name
+
+    def _after_page(self, page: Any) -> None:
         """Let the next step of another writer happen once a page has been answered."""
+        page.pop(self.left_out, None)
         self.clock.now += 0.25
         if self.steps:
             self.steps.pop(0)()
@@ -175,6 +182,12 @@ async def test_sub_resources_come_where_they_are_asked_for(world: World) -> None
     world.opt_in(world.add())
     changes = world.cc.contacts.changes(since, include=iter(["list_memberships"]))
     assert [contact.list_memberships async for contact in changes] == [[world.store.lists[0]]]
+
+
+async def test_a_contact_without_an_id_is_left_out_because_nobody_could_tell_it_from_others() -> None:
+    page = {"contacts": [{"first_name": "Nobody"}, {"contact_id": "c1"}]}
+    async with talking(*[reply(200, page)] * 3) as (cc, _):
+        assert [contact.contact_id async for contact in cc.contacts.changes(datetime.now(UTC))] == ["c1"]
 
 
 async def test_a_call_reaches_back_behind_its_beginning(world: World) -> None:
@@ -323,8 +336,11 @@ async def test_several_pages_are_read_until_a_pass_adds_nothing(world: World) ->
 
 
 @small_pages
-async def test_a_contact_that_shifts_past_two_passes_in_turn_is_found_by_the_third() -> None:
+@pytest.mark.parametrize("total", [True, False])
+async def test_a_contact_that_shifts_past_two_passes_in_turn_is_found_by_the_third(*, total: bool) -> None:
     async with opened(order="updated") as world:
+        if not total:
+            world.leave_out("contacts_count")
         since = world.now
         ids = [world.add() for _ in range(6)]
         nothing: Callable[[], object] = int
@@ -339,39 +355,76 @@ async def test_a_contact_that_shifts_past_two_passes_in_turn_is_found_by_the_thi
         assert world.copy == world.truth()
 
 
+@pytest.mark.parametrize("sign", ["totals", "how many were met", "dates"])
 @small_pages
-async def test_a_contact_that_shifts_because_another_opts_in_again_is_found(world: World) -> None:
-    ids = [world.add() for _ in range(5)]
-    world.clock.now += 3 * 86_400
-    since = world.now
-    for contact_id in ids:
-        world.opt_out(contact_id)
-    world.clock.now += 2
-    nothing: Callable[[], object] = int
-    world.steps = [nothing, lambda: world.opt_in(ids[0])]  # after the first page of those who opted out
-    seen, _ = await world.sync(since)
-    assert set(seen) >= set(ids[1:])
-
-
-@pytest.mark.parametrize("count_every_page", [True, False])
-@small_pages
-async def test_one_who_leaves_and_one_who_comes_do_not_hide_a_shift(*, count_every_page: bool) -> None:
-    """A total that stays the same does not show it, but who was met does: for two passes in a row, contact X moves."""
-    async with opened(count_every_page=count_every_page) as world:
-        ids = [world.add() for _ in range(9)]
+async def test_a_contact_that_shifts_past_two_passes_because_others_opt_in_again_is_found(sign: str) -> None:
+    """Each sign that contacts moved is enough: a total that changes, one that is not met, or one who just came."""
+    async with opened(count_every_page=sign != "how many were met") as world:
+        a, b, c, d, x, f, g, h = ids = [world.add() for _ in range(8)]
         world.clock.now += 3 * 86_400
         since = world.now
-        for contact_id in (*ids[1:4], *ids[5:9]):
+        for contact_id in ids[:-1]:
             world.opt_out(contact_id)
         world.clock.now += 2
 
-        def swap() -> None:
-            world.opt_in(ids[1])
-            world.opt_out(ids[0])
+        def between_the_passes() -> None:
+            world.opt_in(b)
+            world.clock.now += 2
 
-        world.steps = [int, swap]
-        seen, _ = await world.sync(since)
-        assert set(seen) >= {*ids[2:4], *ids[5:9]}
+        def in_the_second_pass() -> None:
+            world.opt_in(c)
+            if sign == "dates":
+                world.opt_out(h)
+
+        first_pass: list[Callable[[], object]] = [int, int, lambda: world.opt_in(a), int, between_the_passes]
+        world.steps = [*first_pass, int, in_the_second_pass]
+        seen, watermark = await world.sync(since)
+        assert set(seen) == {a, b, c, d, x, f, g}
+        world.clock.now += 60 * MINUTE
+        await world.sync(watermark)
+        truth = world.truth()
+        assert world.copy == {contact_id: truth[contact_id] for contact_id in world.copy}
+
+
+_KINDS = ("touch", "touch", "opt_in", "opt_out", "delete", "add")
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    order=st.sampled_from(ORDERS),
+    touch_on_delete=st.booleans(),
+    count_every_page=st.booleans(),
+    before=st.lists(st.tuples(st.sampled_from(_KINDS), st.integers(0, 11)), max_size=12),
+    script=st.lists(st.tuples(st.sampled_from(_KINDS), st.integers(0, 11)), max_size=40),
+)
+def test_whatever_is_written_during_a_walk_the_next_one_ends_with_the_truth(
+    before: list[tuple[str, int]], script: list[tuple[str, int]], **flags: Any
+) -> None:
+    async def run() -> None:
+        async with opened(**flags) as world:
+            ids = [world.add() for _ in range(12)]
+            await world.sync(world.now - timedelta(hours=1))
+
+            def step(kind: str, index: int) -> None:
+                if kind == "add":
+                    world.add()
+                elif kind == "touch" or not world.store.get(ids[index]).get("deleted_at"):
+                    getattr(world, kind)(ids[index])
+
+            world.clock.now += 60 * MINUTE
+            since = world.now
+            for kind, index in before:
+                step(kind, index)
+            world.steps = [functools.partial(step, kind, index) for kind, index in script]
+            _, watermark = await world.sync(since)
+            world.steps = []
+            world.clock.now += 60 * MINUTE
+            await world.sync(watermark)
+            assert world.copy == world.truth()
+
+    with pytest.MonkeyPatch.context() as patch, asyncio.Runner(debug=False) as runner:
+        patch.setattr("cc_async.resources.contact_calls.LIMIT_AT_MOST", 2)
+        runner.run(run())
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -452,6 +505,19 @@ async def test_several_consumers_share_the_changes(world: World) -> None:
 
     shares = await asyncio.gather(consume(), consume(), consume())
     assert sorted(str(one) for share in shares for one in share) == sorted(ids)
+
+
+async def test_several_consumers_skip_no_collection_between_them(world: World) -> None:
+    contact_id = world.add()
+    world.clock.now += 3 * 86_400
+    world.opt_out(contact_id)
+    changes = world.cc.contacts.changes(world.now)
+
+    async def consume() -> list[str | None]:
+        return [contact.contact_id async for contact in changes]
+
+    shares = await asyncio.gather(*(consume() for _ in range(5)))
+    assert [one for share in shares for one in share] == [contact_id]
 
 
 @small_pages

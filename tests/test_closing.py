@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import attrs
 import pytest
-from raw_server import CUT, FAST, HANG, TOKEN, Reply, error, hasty, nobody_accepts, talking
+from raw_server import CUT, FAST, HANG, TOKEN, Reply, error, hasty, nobody_accepts, reply, talking
 
 from cc_async import (
     ClientClosedError,
@@ -23,6 +23,7 @@ from cc_async import (
 )
 from cc_async.limits import Turn
 from cc_async.sandbox import Sandbox
+from cc_async.session import Session
 
 ADA = CreateContactRequest(create_source="Account", first_name="Ada")
 NEW_ADA = UpdateContactRequest(update_source="Account", first_name="Ada")
@@ -304,3 +305,22 @@ async def test_nothing_is_left_running_or_open() -> None:
         await asyncio.sleep(0)
     assert asyncio.all_tasks() - before - server._tasks == set()
     gc.collect()  # what was forgotten would warn, and warnings are errors
+
+
+async def test_closing_ends_the_pause_of_a_patch_whose_answer_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    pausing, sleep = asyncio.Event(), Session.sleep
+
+    async def noticed(self: Session, seconds: float) -> None:
+        pausing.set()
+        await sleep(self, seconds)
+
+    monkeypatch.setattr(Session, "sleep", noticed)
+    down = error(503, "down", **{"Retry-After": "30"})
+    async with talking(reply(200, {"contact_id": "c1"}), down) as (cc, _):
+        patching = asyncio.create_task(cc.contacts.patch("c1", first_name="Ada"))
+        async with asyncio.timeout(5):
+            await pausing.wait()
+            await cc.close()
+            with pytest.raises(ClientClosedError) as caught:
+                await patching
+    assert caught.value.maybe_applied

@@ -385,8 +385,11 @@ async def test_dropping_the_iterator_ends_the_calls(work: Work, how: str) -> Non
         consumer.cancel()
     else:
         work.finish(0)
-    with suppress(asyncio.CancelledError, LookupError):
-        await consumer  # kept alive, and with it its exception
+    try:
+        await consumer
+    except (asyncio.CancelledError, LookupError) as error:
+        kept = error  # and with it the frames of its traceback
+        assert kept.__traceback__ is not None
     await until(lambda: not tasks())
     assert source.closed
     assert not work.under_way
@@ -655,3 +658,11 @@ def test_upserts_at_300_ms_of_latency_reach_the_limit_by_default(
 def test_an_outcome_shows_neither_its_item_nor_its_result() -> None:
     shown = repr(Outcome(item=person(1), state="done", result=Contact(first_name="Ada")))
     assert shown == "Outcome(state='done', error=None)"
+
+
+async def test_one_string_is_not_taken_for_many_ids() -> None:
+    async with ConstantContact("token", base_url="http://127.0.0.1:9/v3") as cc:
+        with pytest.raises(InvalidRequestError, match="a string is one"):
+            cc.contacts.delete_many("abc")
+        with pytest.raises(TypeError, match="'nope'"):
+            cc.contacts.get_many(["abc"], nope=1)  # type: ignore[call-arg]  # which is the point

@@ -1,13 +1,12 @@
 """The stream of contacts: segments that take their time, and every fault in the middle of a walk."""
 
 import asyncio
-import contextlib
 import itertools
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from paged_server import BASE, numbered
+from raw_server import reply, talking
 from virtual_time import in_virtual_time
 
 from cc_async import ConstantContact, RateLimiter, RetryPolicy, SegmentNotReadyError
@@ -44,11 +43,10 @@ class FakeSession:
         href = numbered(page + 1) if page < 8 else None
         return ApiResponse(Envelope([b'{"contact_id": "%d"}' % page], href, None), 200, {})
 
-    @contextlib.asynccontextmanager
-    async def _open(self) -> AsyncIterator[None]:
+    async def sleep(self, seconds: float) -> None:
         if self.closed:
             raise ClientClosedError("closed")
-        yield
+        await asyncio.sleep(seconds)
 
     def stream(self, **filters: Any) -> Any:
         typed: ContactFilters = {"segment_id": 7, **filters}  # type: ignore[typeddict-item]  # any of them
@@ -101,6 +99,20 @@ async def test_closing_the_client_ends_the_pause_of_a_segment() -> None:
     with pytest.raises(ClientClosedError):
         await session.stream().collect()
     assert asyncio.get_running_loop().time() == 0.5
+
+
+async def test_an_empty_202_is_a_segment_that_is_being_computed_and_no_broken_answer() -> None:
+    async with talking(reply(202), timeout=5.0) as (cc, server):
+        with pytest.raises(SegmentNotReadyError):
+            await cc.contacts.list(segment_id=7, segment_timeout=0.5).collect()
+    assert len(server.requests) == 1
+
+
+async def test_a_saved_link_that_does_not_show_its_question_is_asked_for_as_it_is() -> None:
+    page = reply(200, {"contacts": [{"contact_id": "c1"}]})
+    async with talking(page) as (cc, server):
+        assert len(await cc.contacts.list(start="/v3/contacts?cursor=opaque").collect()) == 1
+    assert [request.target for request in server.requests] == ["/v3/contacts?cursor=opaque"]
 
 
 def _fast(box: Sandbox) -> ConstantContact:

@@ -79,9 +79,7 @@ async def test_every_subresource_that_is_sent_is_read_back() -> None:
             notes=[{"content": "Called."}],
             sms_channel={
                 "full_sms_address": "12025550143",
-                "sms_channel_consents": [
-                    {"sms_consent_permission": "explicit", "consent_type": "promotional_sms"}
-                ],
+                "sms_channel_consents": [{"sms_consent_permission": "explicit", "consent_type": "promotional_sms"}],
             },
         )
         read = (await call("GET", f"/contacts/{made['contact_id']}?include={EVERYTHING}")).json
@@ -176,18 +174,12 @@ async def test_opting_out_and_in_by_put_moves_the_dates_of_the_address() -> None
             "permission_to_send": "unsubscribed",
             "opt_out_reason": "moved",
         }
-        out = (await call("PUT", path, {"update_source": "Account", "email_address": email})).json[
-            "email_address"
-        ]
+        out = (await call("PUT", path, {"update_source": "Account", "email_address": email})).json["email_address"]
         assert (out["opt_out_source"], out["opt_out_reason"]) == ("Account", "moved")
-        again = (await call("PUT", path, {"update_source": "Account", "email_address": email})).json[
-            "email_address"
-        ]
+        again = (await call("PUT", path, {"update_source": "Account", "email_address": email})).json["email_address"]
         assert again["opt_out_date"] == out["opt_out_date"]
         email = {"address": "ada@example.com", "permission_to_send": "explicit"}
-        back = (await call("PUT", path, {"update_source": "Account", "email_address": email})).json[
-            "email_address"
-        ]
+        back = (await call("PUT", path, {"update_source": "Account", "email_address": email})).json["email_address"]
         assert not [name for name in back if name.startswith("opt_out")]
 
 
@@ -225,9 +217,7 @@ async def test_edits_of_lists_alone_may_or_may_not_move_updated_at(touch: bool) 
     async with calling(clock=clock, touch_on_membership_edits=touch) as call:
         made = await create(call, create_source="Account")
         path, lists = f"/contacts/{made['contact_id']}", call.box.store.lists
-        before = (await call("PUT", path, {"update_source": "Account", "first_name": "Ada"})).json[
-            "updated_at"
-        ]
+        before = (await call("PUT", path, {"update_source": "Account", "first_name": "Ada"})).json["updated_at"]
         clock.now += 60
         edit = {"update_source": "Account", "first_name": "Ada", "list_memberships": [lists[0]]}
         assert ((await call("PUT", path, edit)).json["updated_at"] != before) is touch
@@ -237,9 +227,7 @@ async def test_edits_of_lists_alone_may_or_may_not_move_updated_at(touch: bool) 
 
 
 async def sign_up(call: Caller, **body: Any) -> tuple[int, Any]:
-    reply = await call(
-        "POST", "/contacts/sign_up_form", {"list_memberships": [call.box.store.lists[0]]} | body
-    )
+    reply = await call("POST", "/contacts/sign_up_form", {"list_memberships": [call.box.store.lists[0]]} | body)
     return reply.status, reply.json
 
 

@@ -55,9 +55,7 @@ def test_contacts_are_full_and_of_every_kind() -> None:
     }
     assert all(email["address"].endswith("@example.com") for email in emails)
     assert len({email["address"].lower() for email in emails}) == len(emails) < len(contacts)
-    assert {
-        ("opt_out_date" in email) for email in emails if email["permission_to_send"] == "unsubscribed"
-    } == {True}
+    assert {("opt_out_date" in email) for email in emails if email["permission_to_send"] == "unsubscribed"} == {True}
     assert 20 < sum("deleted_at" in contact for contact in contacts) < 120
     assert {"update_source" in contact for contact in contacts} == {True, False}
     assert {len(contact["list_memberships"]) for contact in contacts} <= {1, 2, 3, 4, 5}

@@ -97,9 +97,7 @@ async def test_a_spoiler_of_answers_leaves_the_write_and_an_empty_answer_alone()
 @pytest.mark.parametrize("kind", ["html", "redirect", "body"])
 async def test_something_else_can_come_instead(kind: Any) -> None:
     async with calling() as call:
-        call.box.fault(
-            kind, status=200, body=b"\xff", content_type="text/plain", location="https://evil.example.com/"
-        )
+        call.box.fault(kind, status=200, body=b"\xff", content_type="text/plain", location="https://evil.example.com/")
         reply = await call("GET", "/contacts")
         expected = {
             "html": (200, "text/html; charset=utf-8"),

@@ -228,9 +228,7 @@ async def test_serve_runs_until_it_is_cancelled() -> None:
     assert box._runner is None
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"enforcement": "loose"}, {"order": "any"}, {"cursor": "x"}, {"end_style": "x"}]
-)
+@pytest.mark.parametrize("wrong", [{"enforcement": "loose"}, {"order": "any"}, {"cursor": "x"}, {"end_style": "x"}])
 def test_a_setting_that_does_not_exist_is_refused(wrong: Any) -> None:
     with pytest.raises(ValueError, match="must be in"):
         Sandbox(**wrong)

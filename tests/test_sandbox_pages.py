@@ -50,9 +50,7 @@ CASES: dict[str, Callable[[Contact], bool]] = {
     "status=pending_confirmation&status=not_set": lambda contact: (
         status(contact) in ("pending_confirmation", "not_set")
     ),
-    "status=all&sms_status=explicit,unsubscribed": lambda contact: (
-        sms(contact) in ("explicit", "unsubscribed")
-    ),
+    "status=all&sms_status=explicit,unsubscribed": lambda contact: sms(contact) in ("explicit", "unsubscribed"),
     "status=all&sms_status=all": lambda _: True,
     "status=all&sms_status=not_set": lambda contact: sms(contact) == "not_set",
     f"status=all&created_after={AFTER}": lambda contact: when(contact["created_at"]) > NOON,
@@ -63,8 +61,7 @@ CASES: dict[str, Callable[[Contact], bool]] = {
         when(email(contact).get("opt_out_date")) > datetime(2020, 6, 1, tzinfo=UTC)
     ),
     "optout_before=2020-06-01": lambda contact: (
-        "opt_out_date" in email(contact)
-        and when(email(contact)["opt_out_date"]) < datetime(2020, 6, 1, tzinfo=UTC)
+        "opt_out_date" in email(contact) and when(email(contact)["opt_out_date"]) < datetime(2020, 6, 1, tzinfo=UTC)
     ),
 }
 
@@ -180,9 +177,7 @@ async def test_adding_one_to_a_lying_cursor_gives_another_page_than_the_next() -
 async def test_a_switching_cursor_counts_to_three_and_then_refuses_numbers() -> None:
     async with calling(contacts=260, cursor="switching") as call:
         pages = await call.walk("status=all&limit=50")
-        shown = [
-            base64.b64decode(cursor_of(page), altchars=b"-_").startswith(b"limit=") for page in pages[:-1]
-        ]
+        shown = [base64.b64decode(cursor_of(page), altchars=b"-_").startswith(b"limit=") for page in pages[:-1]]
         assert shown == [True, True, False, False, False]
         number = base64.b64encode(b"limit=50&next=4").decode()
         assert (await call("GET", f"/contacts?cursor={number}")).status == 400

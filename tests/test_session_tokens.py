@@ -41,6 +41,22 @@ async def test_the_attempts_after_a_replay_are_all_there() -> None:
     assert len(server.requests) == 1 + 3
 
 
+async def test_a_provider_hears_of_a_rejected_token_once_and_not_before_every_later_attempt() -> None:
+    heard: list[str | None] = []
+
+    class Refreshing:
+        """Gives another token whenever it hears that one was rejected."""
+
+        async def token(self, rejected: str | None = None) -> str:
+            heard.append(rejected)
+            return f"t{sum(token is not None for token in heard)}"
+
+    async with talking(*[DOWN] * 2, auth=Refreshing()) as (cc, server):
+        server.valid_tokens = {"t1"}
+        await cc.contacts.get("c1")
+    assert heard == [None, "t0", None, None]
+
+
 async def test_a_new_token_that_is_rejected_too_ends_the_call() -> None:
     tokens = TokenList("old", "newer", "newest")
     async with talking(*[UNAUTHORIZED] * 9, auth=tokens) as (cc, server):

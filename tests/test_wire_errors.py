@@ -83,7 +83,20 @@ def test_the_two_old_forms_of_dates_are_read(form: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", " ", "soon", "-1", "1e3", "٣", "1,5", "Wed, 31 Feb 2035 07:28:00 GMT", "2035-01-01T00:00:00Z", "a@"]
+    "value",
+    [
+        "",
+        " ",
+        "soon",
+        "-1",
+        "1e3",
+        "٣",
+        "1,5",
+        "Wed, 31 Feb 2035 07:28:00 GMT",
+        "Mon, 01 Jan 2024 00:00:00 +99999999999999999",
+        "2035-01-01T00:00:00Z",
+        "a@",
+    ],
 )
 def test_a_retry_after_that_means_nothing_is_none(value: str) -> None:
     assert retry_after({"Retry-After": value}) is None

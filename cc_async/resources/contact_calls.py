@@ -126,6 +126,8 @@ def resubscribe(contact_id: str, list_ids: Iterable[str]) -> Call[None]:
 
 def page(answer: Answer) -> Decoded[Envelope]:
     """Read a page of contacts, leaving the contacts for later."""
+    if answer.status == 202:  # the segment is still being computed, and what else the answer says is not documented
+        return Decoded(Envelope([], None, None))
     found = envelope(answer.body)
     return Decoded(found, found.problems)
 
@@ -183,6 +185,8 @@ def list_params(filters: Mapping[str, Any]) -> dict[str, Any]:
     if "include" in given and (include := _included(given.pop("include"))) is not None:
         given["include"] = include
     if filters.get("start") is not None:
+        if not filters["start"]:
+            raise InvalidRequestError("start is empty: the last page had no link, so there is nothing to go on with.")
         if given:
             raise InvalidRequestError(f"start carries all filters: leave out {', '.join(sorted(given))}.")
         return {"include_count": True}

@@ -182,7 +182,7 @@ def _server_time(page: Page[Contact]) -> datetime:
     """The server's clock where it tells it, since its stamps are compared with it; else ours."""
     try:
         told = parsedate_to_datetime(page.headers.get("Date", ""))
-    except ValueError:
+    except (ValueError, OverflowError):
         return datetime.now(UTC)
     return told if told.tzinfo else told.replace(tzinfo=UTC)
 

@@ -41,8 +41,9 @@ def contact_stream(session: Session, filters: ContactFilters) -> Pager[Contact]:
     if link is None:
         first = with_query(session.prefix + "/contacts", params)
     else:
-        segment = any(name.startswith("segment_id") for name in cursor)  # which combines with `limit` only
-        first = _beside(link, {} if segment else {"include_count": "true"})
+        # A segment combines with `limit` only; and where the cursor does not show its question, it may be one.
+        countable = cursor and not any(name.startswith("segment_id") for name in cursor)
+        first = _beside(link, {"include_count": "true"} if countable else {})
     source = PageSource(
         fetch_page=_Fetcher(session, first, filters.get("segment_timeout", SEGMENT_TIMEOUT)).fetch,
         decode=decode_contacts,
@@ -100,8 +101,7 @@ class _Fetcher:
         while (response := await self.session.request(call)).status == 202:
             if guessed or asyncio.get_running_loop().time() + pause > deadline:
                 raise SegmentNotReadyError("The API is still computing the segment: ask again later.")
-            async with self.session._open():  # noqa: SLF001  # so that closing the client ends the pause too
-                await asyncio.sleep(pause)
+            await self.session.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
             on_resend()
         return RawPage(response.status, response.headers, response.data)

@@ -84,7 +84,7 @@ class Edit:
                         if pause is None:
                             raise
                         lost = failure
-                    await asyncio.sleep(pause)
+                    await self.session.sleep(pause)
             except ConstantContactError as failure:
                 failure.maybe_applied = failure.maybe_applied or lost is not None
                 raise
@@ -162,11 +162,15 @@ def checked(changes: ContactChanges) -> ContactChanges:
     unknown = changes.keys() - ContactChanges.__annotations__.keys()
     if unknown:
         raise TypeError(f"patch() got an unexpected keyword argument {min(unknown)!r}")
+    if changes.get("email_address") == "":
+        raise InvalidRequestError("email_address must not be empty; None removes it.")
     ids: dict[str, list[str]] = {}
     for edit in changes.keys() & _EDITS.keys():
         if _EDITS[edit] in changes:
             raise InvalidRequestError(f"{edit} edits what {_EDITS[edit]} replaces: give one of them.")
         given: str | Iterable[str] = changes[edit]  # type: ignore[literal-required]  # the key is one of the edits
+        if given is None:
+            raise InvalidRequestError(f"{edit} takes ids, not None.")
         ids[edit] = [given] if isinstance(given, str) else list(given)
     for name in _COLLECTIONS & changes.keys():
         if isinstance(changes[name], str):  # type: ignore[literal-required]  # the key is one of the collections
@@ -228,8 +232,12 @@ def _email_to_send(read: Any, changes: ContactChanges) -> Any:
 
 def _edited(raw: Mapping[str, Any], name: str, changes: Mapping[str, Any]) -> list[str]:
     # A null is an empty collection; an absent one may mean that the answer does not tell.
-    told = "list_memberships" in raw or "taggings" in raw
-    found = (raw.get(name) or []) if told else None
+    if "list_memberships" not in raw and "taggings" not in raw:
+        message = (
+            f"The answer does not tell of {name}, so an edit could lose it: give the whole of it with {name}=[...]."
+        )
+        raise DecodeError(message, path=f"$.{name}")
+    found = raw.get(name) or []
     if not isinstance(found, list) or not all(isinstance(entry, str) for entry in found):
         _lost(name)
     kind = "lists" if name == "list_memberships" else "tags"

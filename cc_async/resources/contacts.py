@@ -6,6 +6,7 @@ from typing import Any, TypeAlias, TypedDict, TypeVar, Unpack
 
 import attrs
 
+from cc_async.errors import InvalidRequestError
 from cc_async.limits import Turn
 from cc_async.many import CONCURRENCY, Many
 from cc_async.models.contact import (
@@ -52,6 +53,11 @@ class ManyOptions(TypedDict, total=False):
 def _many(
     items: Items[ItemT], work: Callable[[ItemT, Turn], Coroutine[Any, Any, ResultT]], options: ManyOptions
 ) -> Many[ItemT, ResultT]:
+    unknown = options.keys() - ManyOptions.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"got an unexpected keyword argument {min(unknown)!r}")
+    if isinstance(items, str):
+        raise InvalidRequestError("items must be several, each as an entry of a list: a string is one.")
     background = options.get("background", False)
     return Many(
         items,
