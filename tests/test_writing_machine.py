@@ -119,6 +119,10 @@ class Writers(RuleBasedStateMachine):
             try:
                 self.box.clear_faults()
                 self.script = []
+                self.clock.now += 3_600
+                self.runner.run(self._changes())
+                self.is_in_step()
+                self.clock.now += 3_600
                 for index, what in enumerate(("rename", "opt_out", "delete", "opt_in")):
                     self.write(what, index, "d")
                 self.clock.now += 2  # what is of this very second is for the next call
