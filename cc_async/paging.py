@@ -68,7 +68,7 @@ class Pager(Generic[T]):
     Pages are numbered, not a snapshot. While contacts are created or deleted they shift: one that comes again within a
     few pages is dropped (`Page.repeated`), but one that moves to a page already read is missed. After a walk, ask with
     `list(updated_after=<its beginning>)` for what changed meanwhile: that covers the missed ones too, except those that
-    moved because another contact was deleted. Only a second walk finds these.
+    moved because another contact was deleted, or left its place as it was updated. Only a second walk finds these.
 
     Raises:
         ApiError, TransportError, AuthorizationError, ClientClosedError: as every request does.
