@@ -73,7 +73,7 @@ def _measure(way: str) -> Figures:
 
 def _tolerant() -> Callable[[bytes], list[Any]]:
     from cc_async import Contact  # noqa: PLC0415  # not in the processes of the other ways
-    from cc_async.codec import decode, loads  # noqa: PLC0415  # not in the processes of the other ways
+    from cc_async.codec.decode import decode, loads  # noqa: PLC0415  # not in the processes of the other ways
 
     return lambda body: [decode(plain, Contact).value for plain in loads(body)["contacts"]]
 

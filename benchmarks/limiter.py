@@ -13,9 +13,9 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
-from virtual_time import MODELS, SimulatedServer, run
+from support.virtual_time import MODELS, SimulatedServer, run
 
-from cc_async import limits
+from cc_async.limits import local as limits
 
 CALLS = 400
 JITTERS = (0.0, 0.02, 0.05)

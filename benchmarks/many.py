@@ -22,7 +22,7 @@ import aiohttp
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 from rounds import Figures, table
-from virtual_time import SlidingWindow, run
+from support.virtual_time import SlidingWindow, run
 
 from cc_async import ConstantContact, CreateOrUpdateContactRequest
 from cc_async.sandbox import Sandbox

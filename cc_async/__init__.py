@@ -1,9 +1,8 @@
 """An asyncio-native client for the contacts of the Constant Contact V3 API."""
 
 from cc_async._version import __version__
-from cc_async.auth import AuthorizationRequest, DeviceAuthorization, OAuth2, StaticToken, TokenProvider
 from cc_async.client import ConstantContact
-from cc_async.codec import Problem
+from cc_async.codec.problems import Problem
 from cc_async.errors import (
     ApiError,
     AuthenticationError,
@@ -30,25 +29,12 @@ from cc_async.errors import (
     TransportError,
     UnsupportedMediaTypeError,
 )
-from cc_async.limits import Limiter, RateLimiter, Turn
-from cc_async.many import Many, Outcome
-from cc_async.merge import merge
-from cc_async.models.contact import (
-    Contact,
-    ContactCounts,
-    ContactXref,
-    CreateOrUpdateContactResult,
-    CustomField,
-    EmailAddress,
-    Note,
-    PhoneNumber,
-    SmsChannel,
-    SmsChannelConsent,
-    SmsEngagement,
-    SmsEngagementDetails,
-    StreetAddress,
-)
-from cc_async.models.requests import (
+from cc_async.http.call import ApiResponse
+from cc_async.http.retry import Repeat, RetryPolicy
+from cc_async.http.session import Session
+from cc_async.limits.local import RateLimiter
+from cc_async.limits.protocol import Limiter, Turn
+from cc_async.models.contact_requests import (
     ContactChanges,
     ContactFields,
     CreateContactRequest,
@@ -66,13 +52,31 @@ from cc_async.models.requests import (
     StreetAddressInput,
     UpdateContactRequest,
 )
-from cc_async.paging import Page, Pager
-from cc_async.resources.contact_calls import ContactFilters
-from cc_async.resources.contact_changes import Changes
+from cc_async.models.contacts import (
+    Contact,
+    ContactCounts,
+    ContactXref,
+    CreateOrUpdateContactResult,
+    CustomField,
+    EmailAddress,
+    Note,
+    PhoneNumber,
+    SmsChannel,
+    SmsChannelConsent,
+    SmsEngagement,
+    SmsEngagementDetails,
+    StreetAddress,
+)
+from cc_async.oauth.endpoint import AuthorizationRequest, DeviceAuthorization
+from cc_async.oauth.provider import OAuth2, StaticToken, TokenProvider
+from cc_async.oauth.stores import FileTokenStore, MemoryTokenStore, TokenStore
+from cc_async.oauth.token import Token
 from cc_async.resources.contacts import ManyOptions
-from cc_async.retry import Repeat, RetryPolicy
-from cc_async.session import ApiResponse, Session
-from cc_async.stores import FileTokenStore, MemoryTokenStore, Token, TokenStore
+from cc_async.resources.contacts.changes import Changes
+from cc_async.resources.contacts.filters import ContactFilters
+from cc_async.streams.many import Many, Outcome
+from cc_async.streams.merge import merge
+from cc_async.streams.pager import Page, Pager
 
 __all__ = [
     "ApiError",

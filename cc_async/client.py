@@ -6,13 +6,15 @@ from typing import Any, Self
 
 import aiohttp
 
-from cc_async.auth import TokenProvider
-from cc_async.codec import Decoded, dumps, loads
-from cc_async.limits import Limiter
+from cc_async._secrets import Secret
+from cc_async.codec.decode import Decoded, dumps, loads
+from cc_async.http.call import Answer, ApiResponse, Call
+from cc_async.http.retry import RetryPolicy
+from cc_async.http.session import BASE_URL, Session
+from cc_async.limits.protocol import Limiter
+from cc_async.oauth.provider import TokenProvider
 from cc_async.resources.contacts import Contacts
-from cc_async.retry import RetryPolicy
-from cc_async.session import BASE_URL, Answer, ApiResponse, Call, Session
-from cc_async.wire import Secret, target
+from cc_async.wire.links import target
 
 
 class ConstantContact:

@@ -9,7 +9,7 @@ import pytest
 
 import cc_async
 from cc_async import models
-from cc_async.models import contact, requests
+from cc_async.models import contact_requests as requests, contacts as contact
 from cc_async.sandbox import Sandbox
 
 PROMISED = [

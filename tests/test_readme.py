@@ -13,13 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from cc_async import (
-    ConstantContact,
-    CreateContactRequest,
-    CreateOrUpdateContactRequest,
-    OAuth2,
-    RateLimiter,
-)
+from cc_async import ConstantContact, CreateContactRequest, CreateOrUpdateContactRequest, OAuth2, RateLimiter
 from cc_async.sandbox import Sandbox
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")

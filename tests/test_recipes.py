@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
-from sandbox_contract import until
+from support.sandbox_contract import until
 
 from cc_async import ConstantContact, RateLimiter
 from cc_async.sandbox import Sandbox
@@ -26,11 +26,11 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```$", RECIPES[1] if RECIPES else "", re
 POINTED_AT_THE_SANDBOX = """
 import os, runpy, sys
 from cc_async import ConstantContact, RateLimiter
-from cc_async.resources import contact_calls
+from cc_async.resources.contacts import filters
 defaults = ConstantContact.__init__.__kwdefaults__
 defaults["base_url"] = os.environ["BASE_URL"]
 defaults["rate_limiter"] = RateLimiter(rate=10_000, daily=None)
-contact_calls.LIMIT_AT_MOST = 100
+filters.LIMIT_AT_MOST = 100
 del sys.argv[0]
 """
 ONCE = 'runpy.run_path(sys.argv[0], run_name="__main__")'
@@ -186,7 +186,7 @@ def _pointed_at_the_sandbox(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("CC_ACCESS_TOKEN", box.access_token)
     monkeypatch.setitem(defaults, "base_url", box.base_url)
     monkeypatch.setitem(defaults, "rate_limiter", RateLimiter(rate=20, daily=None))
-    monkeypatch.setattr("cc_async.resources.contact_calls.LIMIT_AT_MOST", 50)
+    monkeypatch.setattr("cc_async.resources.contacts.filters.LIMIT_AT_MOST", 50)
 
 
 def run_block(name: str) -> dict[str, Any]:

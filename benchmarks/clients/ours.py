@@ -3,7 +3,7 @@
 import asyncio
 
 from cc_async import ConstantContact, Contact, RateLimiter
-from cc_async.codec import decode_contacts, envelope
+from cc_async.codec.decode import decode_contacts, envelope
 from clients import INCLUDE
 
 

@@ -15,8 +15,8 @@ from typing import Any, TypeVar, get_args
 
 from cc_async._version import __version__
 from cc_async.errors import ConstantContactError
+from cc_async.http.session import BASE_URL
 from cc_async.sandbox.settings import Cursor, Enforcement, Order
-from cc_async.session import BASE_URL
 
 _N = TypeVar("_N", int, float)
 _CLI_EXTRA = 'python -m pip install "cc-async[cli]"'

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from cc_async.cli import complain, printable, show
 from cc_async.client import ConstantContact
-from cc_async.models.contact import Contact
-from cc_async.resources.contact_calls import LIMIT_AT_MOST, ContactFilters
+from cc_async.models.contacts import Contact
+from cc_async.resources.contacts.filters import LIMIT_AT_MOST, ContactFilters
 
 _TOKEN = "CC_ACCESS_TOKEN"  # noqa: S105 - where the token is, not the token
 _WIDE = 120

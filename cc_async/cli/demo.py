@@ -14,21 +14,21 @@ from rich.console import Console
 from rich.filesize import decimal
 
 from cc_async._version import __version__
-from cc_async.auth import OAuth2
 from cc_async.cli import show
 from cc_async.client import ConstantContact
-from cc_async.codec import dumps
-from cc_async.limits import RateLimiter
-from cc_async.models.contact import Contact, ContactCounts
-from cc_async.models.requests import (
+from cc_async.codec.decode import dumps
+from cc_async.limits.local import RateLimiter
+from cc_async.models.contact_requests import (
     CreateContactRequest,
     CreateOrUpdateContactRequest,
     EmailAddressInput,
     UpdateContactRequest,
 )
-from cc_async.paging import Page
-from cc_async.resources.contact_calls import LIMIT_AT_MOST
+from cc_async.models.contacts import Contact, ContactCounts
+from cc_async.oauth.provider import OAuth2
+from cc_async.resources.contacts.filters import LIMIT_AT_MOST
 from cc_async.sandbox import Sandbox
+from cc_async.streams.pager import Page
 
 _ADDRESS = "ada.demo@example.com"
 

@@ -14,7 +14,6 @@ from cc_async.cli import printable
 
 Advance: TypeAlias = Callable[[int, int, str], None]
 """Told how much is done, of how much in all, and what to write beside it."""
-
 _BAR = 36
 _PLAIN_STEPS = 10
 _PIPE_WIDTH = 1_000

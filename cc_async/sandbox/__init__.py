@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from .store import Store
 
 __all__ = ["Fault", "Record", "Refused", "Sandbox", "Settings", "Store", "serve"]
-
 _HOMES = {
     "Fault": "faults",
     "Record": "server",

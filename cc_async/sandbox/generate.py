@@ -20,10 +20,8 @@ SUBRESOURCES = (
 DELETED = "deleted"
 STATUSES = ("explicit", "implicit", "not_set", "pending_confirmation", "temp_hold", "unsubscribed", DELETED)
 SMS_STATUSES = ("not_set", "explicit", "unsubscribed", "pending_confirmation")
-
 Parts: TypeAlias = tuple[bytes, ...]
 """A contact as JSON: its core without the closing brace, then its sub-resources (empty: it has none)."""
-
 _FIRST = (
     "Ada",
     "Béla",

@@ -198,7 +198,6 @@ class Pages:
 
 
 SEGMENTS = tuple(str(number) for number in range(1, 11))
-
 _ENDS = {
     "absent": b"",
     "null": b',"_links":null',

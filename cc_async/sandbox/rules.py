@@ -9,7 +9,6 @@ from .answers import invalid
 from .generate import DELETED, STATUSES
 
 Document: TypeAlias = dict[str, Any]
-
 SOURCES = ("Account", "Contact")
 KINDS = ("home", "work", "mobile", "other")
 NAMES = ("first_name", "last_name", "job_title", "company_name")

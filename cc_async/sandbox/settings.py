@@ -10,7 +10,6 @@ Cursor: TypeAlias = Literal["page", "opaque", "lying", "switching"]
 EndStyle: TypeAlias = Literal["absent", "null", "empty", "no_next"]
 Enforcement: TypeAlias = Literal["sliding", "fixed", "bucket"]
 Order: TypeAlias = Literal["created", "updated", "id", "shuffled"]
-
 _one_of = attrs.validators.in_
 
 

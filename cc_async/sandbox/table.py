@@ -14,7 +14,6 @@ from .stamps import moment
 
 Test: TypeAlias = Callable[[int], bool]
 Document: TypeAlias = dict[str, Any]
-
 ALL = tuple(range(1, len(SUBRESOURCES) + 1))
 _KEPT_VIEWS = 16
 

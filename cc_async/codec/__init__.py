@@ -1,0 +1,1 @@
+"""Bytes to models and requests to bytes; knows no noun."""

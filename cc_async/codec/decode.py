@@ -1,0 +1,218 @@
+"""Bytes to models and requests to bytes.
+
+Answers are decoded straight into the attrs classes by msgspec. What it refuses, an odd timestamp or a number in a
+string, is read again by the tolerant converter, field by field: what cannot be read becomes None and is named as a
+`Problem`, and everything around it comes through. Both ways give equal objects.
+"""
+
+import asyncio
+import contextlib
+import functools
+import json
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import attrs
+import msgspec
+
+from cc_async.codec.problems import Problem
+from cc_async.codec.tolerant import Number, UnreadableError, kind, read_int, structure, unstructure
+from cc_async.errors import DecodeError, InvalidRequestError
+from cc_async.models.contacts import Contact
+from cc_async.wire.links import next_href
+
+T = TypeVar("T")
+_SLICE = 20
+"""Contacts decoded before the event loop may breathe: about half a millisecond."""
+_DIGITS = 4_300
+"""Digits that Python reads an int of, lest it take for ever."""
+
+
+@attrs.frozen
+class Decoded(Generic[T]):
+    """A value, and what of it could not be read."""
+
+    value: T = attrs.field(repr=False)
+    problems: tuple[Problem, ...] = ()
+
+
+@attrs.frozen
+class Envelope:
+    """A page whose contacts are still bytes."""
+
+    contacts: list[Any] = attrs.field(repr=False)
+    href: str | None = attrs.field(repr=False)
+    """The link to the next page, as it came."""
+    total: int | None
+    problems: tuple[Problem, ...] = ()
+    """What of the page around its contacts could not be read."""
+
+
+class _RawPage(msgspec.Struct):
+    contacts: list[msgspec.Raw] | None = None
+    contacts_count: msgspec.Raw = msgspec.Raw(b"null")
+    links: msgspec.Raw = msgspec.field(default=msgspec.Raw(b"null"), name="_links")
+
+
+# What msgspec raises for bytes it cannot read; RecursionError is about depth, the others about JSON and Unicode.
+_REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_number_decoder = msgspec.json.Decoder(float_hook=Number)
+
+
+@functools.cache
+def _decoder(cls: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(cls)
+
+
+def loads(body: bytes, *, exact: bool = False) -> Any:
+    """The JSON of a body as plain objects.
+
+    Bytes that are no UTF-8 are replaced, and NaN is a float, because one bad value must not cost the others; with
+    `exact` they are refused, because what is to be sent back must be what was read.
+
+    Raises:
+        DecodeError: the body is cut off, is no JSON, or is nested too deep to be read.
+
+    """
+    with contextlib.suppress(*_REFUSED):
+        return msgspec.json.decode(body)
+    plain = _salvage(body, errors="replace", number=float)
+    if exact:
+        raise DecodeError(
+            "The answer holds bytes or numbers that JSON does not allow: it cannot be sent back as it is."
+        )
+    return plain
+
+
+def _loads_for_models(body: bytes) -> Any:
+    """As `loads`, but numbers know how they were written, and bytes that are no UTF-8 make their string unreadable."""
+    with contextlib.suppress(*_REFUSED):
+        return _number_decoder.decode(body)
+    return _salvage(body, errors="surrogateescape", number=Number)
+
+
+def _salvage(body: bytes, *, errors: str, number: Callable[[str], float]) -> Any:
+    """Read what msgspec refuses for one odd value: NaN, bad Unicode, a bare line break, a number without end."""
+    try:
+        return json.loads(
+            body.decode("utf-8-sig", errors),
+            strict=False,
+            parse_int=lambda digits: int(digits) if len(digits) <= _DIGITS else number(digits),
+            parse_float=number,
+        )
+    except RecursionError:
+        failure = DecodeError("The answer is nested too deep to be read.")
+    except ValueError:
+        what = "is empty" if not body.strip() else "is HTML" if body.lstrip()[:1] == b"<" else "is not valid JSON"
+        failure = DecodeError(f"The body of the answer {what}.", malformed=True)
+    raise failure  # out here, because json's own error holds the whole body, and would go along as its context
+
+
+def _structure(plain: Any, cls: type[T]) -> Decoded[T]:
+    """Read plain JSON into a model, with all the trouble there was."""
+    try:
+        value, troubles = structure(plain, cls)
+    except UnreadableError as trouble:
+        raise DecodeError(f"The answer is not what the API promises: {trouble}.") from None
+    return Decoded(value, tuple(Problem("$" + path, reason) for path, reason in troubles))
+
+
+def decode(body: Any, cls: type[T]) -> Decoded[T]:
+    """Read JSON, or a plain object that `loads` gave, into a model.
+
+    Raises:
+        DecodeError: the body is no JSON, or an object stands where an array belongs or the other way round.
+
+    """
+    if isinstance(body, (bytes, msgspec.Raw)):
+        with contextlib.suppress(*_REFUSED):
+            return Decoded(_decoder(cls).decode(body))  # type: ignore[arg-type]  # mypy: a class is Hashable after all
+    return _tolerantly(body, cls)
+
+
+def _tolerantly(body: Any, cls: type[T]) -> Decoded[T]:
+    return _structure(_loads_for_models(bytes(body)) if isinstance(body, (bytes, msgspec.Raw)) else body, cls)
+
+
+def envelope(body: bytes) -> Envelope:
+    """Read everything of a page but its contacts, which costs a tenth of reading them too.
+
+    Raises:
+        DecodeError: the body is no JSON, or no page, or its link to the next page cannot be read.
+
+    """
+    plain: Any = None
+    try:
+        page = _decoder(_RawPage).decode(body)
+        links, count = msgspec.json.decode(page.links), msgspec.json.decode(page.contacts_count)
+        plain = {"contacts": page.contacts, "_links": links, "contacts_count": count}
+    except _REFUSED:
+        pass
+    plain = _loads_for_models(body) if plain is None else plain
+    if not isinstance(plain, dict):
+        raise DecodeError(f"The answer is no page: expected an object, got {kind(plain)}.")
+    contacts = plain.get("contacts")
+    if not isinstance(contacts, list | None):
+        message = f"The answer is no page: expected an array of contacts, got {kind(contacts)}."
+        raise DecodeError(message, path="$.contacts")
+    total, problems = _count(plain.get("contacts_count"))
+    return Envelope(contacts or [], next_href(plain.get("_links")), total, problems)
+
+
+def _count(value: Any) -> tuple[int | None, tuple[Problem, ...]]:
+    try:
+        total = None if value is None else read_int(value)
+    except UnreadableError as trouble:
+        return None, (Problem("$.contacts_count", str(trouble)),)
+    if total is not None and total < 0:
+        return None, (Problem("$.contacts_count", "a negative number"),)
+    return total, ()
+
+
+async def decode_contacts(raws: list[Any]) -> Decoded[list[Contact]]:
+    """Read the contacts of a page in slices, between which the event loop runs."""
+    contacts: list[Contact] = []
+    problems: list[Problem] = []
+    read = _decoder(Contact).decode
+    for index, raw in enumerate(raws):
+        try:
+            contacts.append(read(raw))
+        except (*_REFUSED, TypeError):  # TypeError: the contacts of a page that was salvaged are plain objects
+            try:
+                decoded = _tolerantly(raw, Contact)
+            except DecodeError as trouble:
+                problems.append(Problem(f"$.contacts[{index}]", str(trouble)))
+            else:
+                contacts.append(decoded.value)
+                problems += (problem.below(f"$.contacts[{index}]") for problem in decoded.problems)
+        if index % _SLICE == _SLICE - 1:
+            await asyncio.sleep(0)
+    return Decoded(contacts, tuple(problems))
+
+
+def to_plain(value: Any) -> Any:
+    """Models, alone or within dicts and sequences, as plain JSON: fields that are None are left out."""
+    return unstructure(value)
+
+
+def dumps(request: Any) -> bytes:
+    """A request as JSON: fields that are None are left out, empty lists stay.
+
+    Raises:
+        InvalidRequestError: it holds what JSON has no form for.
+
+    """
+    try:
+        return msgspec.json.encode(to_plain(request), enc_hook=_subclass)
+    except InvalidRequestError:
+        raise
+    except (TypeError, ValueError, AttributeError, RecursionError) as trouble:
+        raise InvalidRequestError(f"The request cannot be written as JSON: {trouble}") from None
+
+
+def _subclass(value: Any) -> Any:
+    """Let msgspec write a subclass of str or int, which it refuses, as what it is."""
+    for plain in (str, int, float):
+        if isinstance(value, plain):
+            return plain(value)
+    raise TypeError(f"{type(value).__name__} has no form in JSON")

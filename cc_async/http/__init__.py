@@ -1,0 +1,1 @@
+"""One request to the API: token, limit, send, classify, retry."""

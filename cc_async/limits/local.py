@@ -1,0 +1,192 @@
+"""The limits of the API key: how many requests may be sent in a second and in a day, and who goes first."""
+
+import asyncio
+import math
+from collections import OrderedDict, deque
+from datetime import UTC, datetime
+from functools import partial
+
+import attrs
+
+from cc_async.errors import InvalidRequestError, QuotaExceededError
+from cc_async.limits.protocol import Turn
+from cc_async.limits.windows import _LOG, _Day, _Pause
+
+_MARGIN = 0.04  # seconds, which absorb 20 ms of jitter either way; of a `per` under a second, the share
+_SPACE = 0.95  # of an even spacing: late timers then do not add up, because the window takes up the slack
+_ROW = 3  # callers that may go one after the other past a waiting stream
+_LONGEST_WISH = 60.0  # seconds: then one request finds out whether the server still means its Retry-After
+
+
+@attrs.define(eq=False)
+class _Waiter:
+    woken: asyncio.Future[datetime | None]  # None: it is this request's turn; else when the spent quota resets
+    stream: bool
+    sent_at: float = math.inf  # the loop's time when the task resumed, infinite before
+    day: float = 0.0  # the end of the day that this request was counted in
+
+
+_Queue = OrderedDict[_Waiter, None]  # a plain dict takes linear time to find its first key
+
+
+class RateLimiter:
+    """At most `rate` requests in any `per` seconds, and `daily` in a UTC day (`None`: no daily limit).
+
+    The limit belongs to the API key: lend one limiter to all clients of an event loop that share a key. What a caller
+    awaits goes before what a stream fetches, each in the order they came. Callers may use a burst of `rate`; streams
+    are spaced evenly, and get every fourth turn however many callers come.
+
+    `margin`, in seconds, is added to `per`, because requests arrive less evenly than they are sent: the default of
+    40 ms (4 % of a shorter `per`) absorbs 20 ms either way. While the server refuses all the same, it grows up to
+    four-fold. Raises InvalidRequestError for numbers that make no limit.
+    """
+
+    def __init__(
+        self, rate: int = 4, per: float = 1.0, daily: int | None = 10_000, *, margin: float | None = None
+    ) -> None:
+        if not all(isinstance(count, int) and count > 0 for count in (rate, 1 if daily is None else daily)):
+            raise InvalidRequestError(f"rate and daily must be whole and at least 1, not {rate} and {daily}")
+        self._margin = _MARGIN * min(1.0, per) if margin is None else margin
+        if not (0 < per < math.inf and 0 <= self._margin < math.inf):
+            raise InvalidRequestError(f"per must be above 0 and margin not below 0, not {per} and {margin}")
+        self._rate, self._window = rate, per + self._margin
+        self._day = _Day(daily)
+        self._pause = _Pause(self._window)
+        self._queues = self._callers, self._awaited, self._streams = _Queue(), _Queue(), _Queue()
+        self._sent: deque[_Waiter] = deque(maxlen=rate)
+        self._row = 0  # callers that went past a waiting stream since its last turn
+        self._warned_of: datetime | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def remaining_today(self) -> int | None:
+        """How many requests may still be sent before 00:00 UTC; 0 once the server says so, None: no limit."""
+        return self._day.left()
+
+    @property
+    def resets_at(self) -> datetime:
+        """The next 00:00 UTC; a minute after the report if the server called the quota spent just after one."""
+        return datetime.fromtimestamp(self._day.resets_at(), UTC)
+
+    async def acquire(self, turn: Turn) -> None:
+        """Return when this request may be sent, now.
+
+        Raises QuotaExceededError once none may be sent today, InvalidRequestError beside another event loop.
+        """
+        loop = self._bind()
+        waiter = _Waiter(loop.create_future(), turn.stream)
+        queue = self._callers if not turn.stream else self._awaited if turn.awaited else self._streams
+        queue[waiter] = None
+        turn.on_awaited = partial(self._promote, waiter)
+        self._pump()
+        try:
+            spent_until = await waiter.woken
+        except BaseException:
+            self._withdraw(waiter)
+            raise
+        finally:
+            turn.on_awaited = None
+        if spent_until is not None:
+            raise QuotaExceededError(f"the day's quota is spent: wait until {spent_until}", resets_at=spent_until)
+        # Not when the timer fired: a loop that stalled in between would send two bursts together.
+        waiter.sent_at = loop.time()
+        self._pump()
+
+    async def throttled(self, retry_after: float | None = None) -> None:
+        """Let everybody pause, because the server refused a request for coming too soon; return at once.
+
+        Reports that come together make one pause, soon repeated ones a longer one; `retry_after`, in seconds,
+        is honoured up to a minute.
+        """
+        now, last_sent_at = self._bind().time(), self._sent[-1].sent_at if self._sent else math.inf
+        self._pause.report(now, last_sent_at, min(max(0.0, retry_after or 0.0), _LONGEST_WISH))
+        self._pump()
+
+    async def quota_exceeded(self) -> None:
+        """Refuse everybody until `resets_at`, because the server called the day's quota spent; return at once."""
+        self._bind()
+        self._day.spend()
+        self._refuse_all()
+        self._pump()
+
+    def _bind(self) -> asyncio.AbstractEventLoop:
+        loop, old = asyncio.get_running_loop(), self._loop
+        if old is not None and old is not loop:
+            busy = self._next_queue() or any(waiter.sent_at == math.inf for waiter in self._sent)
+            if old.is_running() or (busy and not old.is_closed()):
+                raise InvalidRequestError("a RateLimiter serves one event loop: give each loop one of its own")
+            for queue in self._queues:
+                queue.clear()
+            for waiter in self._sent:  # never later than now, where the two loops' clocks do not agree
+                waiter.sent_at = min(waiter.sent_at, loop.time())
+            self._pause.until = min(self._pause.until, loop.time() + _LONGEST_WISH)
+        self._loop = loop
+        return loop
+
+    def _promote(self, waiter: _Waiter) -> None:
+        if waiter in self._streams:
+            self._awaited[waiter] = self._streams.pop(waiter)
+
+    def _withdraw(self, waiter: _Waiter) -> None:
+        """Give back the place, or the grant, of a request that was cancelled."""
+        for queue in self._queues:
+            queue.pop(waiter, None)
+        if waiter.sent_at == math.inf and waiter in self._sent:
+            self._sent.remove(waiter)
+            self._day.used -= waiter.day == self._day.ends_at
+            self._row = _ROW if waiter.stream else self._row
+        self._pump()
+
+    def _next_queue(self) -> _Queue | None:
+        streams = self._awaited or self._streams
+        return self._callers if self._callers and not (streams and self._row >= _ROW) else streams or None
+
+    def _ready_at(self, now: float) -> float:
+        """When the next request may go: infinite, so that none overtakes, until the last one's task resumed."""
+        window = self._window + self._margin * self._pause.widenings(now)
+        at = max(now, self._pause.until)
+        if len(self._sent) == self._rate:
+            at = max(at, self._sent[0].sent_at + window)
+        # Spaced, streams leave the next slot near for a caller; not while one waits, or they would starve.
+        # After a pause everybody is spaced, because the server may not have forgiven a whole burst yet.
+        spaced = not self._callers or at < self._pause.until + window
+        return max(at, self._sent[-1].sent_at + spaced * _SPACE * window / self._rate) if self._sent else at
+
+    def _pump(self) -> None:
+        """Grant what may go now and set the one timer for what comes next; to be called after every change."""
+        if self._loop is None or self._loop.is_closed():
+            return
+        while queue := self._next_queue():
+            now = self._loop.time()
+            if self._day.left() == 0:
+                self._refuse_all()
+            elif (at := self._ready_at(now)) <= now:
+                self._grant(queue)
+            else:
+                break
+        else:
+            at = math.inf
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(at, self._pump) if at < math.inf else None
+
+    def _grant(self, queue: _Queue) -> None:
+        waiter, _ = queue.popitem(last=False)
+        if waiter.woken.cancelled():
+            return  # its task has yet to run
+        waiter.day = self._day.ends_at
+        self._day.used += 1
+        self._sent.append(waiter)
+        self._row = self._row + 1 if queue is self._callers and (self._awaited or self._streams) else 0
+        waiter.woken.set_result(None)
+
+    def _refuse_all(self) -> None:
+        if self._warned_of != (until := self.resets_at):
+            self._warned_of = until
+            _LOG.warning("the day's quota is spent: no request is sent before %s", until)
+        for queue in self._queues:
+            for waiter in queue:
+                if not waiter.woken.cancelled():
+                    waiter.woken.set_result(until)
+            queue.clear()

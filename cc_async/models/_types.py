@@ -1,0 +1,14 @@
+"""What several models share."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+Timestamp = Annotated[datetime, Meta(tz=True)]
+"""An aware datetime."""
+
+
+def masked(value: Any) -> str:
+    """Stand in for a personal value in a repr."""
+    return "None" if value is None else "'***'"

@@ -1,0 +1,258 @@
+"""What can be sent about contacts, one class for each body that the API accepts.
+
+A field left out, or None, is not sent; an empty list is sent as `[]`. Lengths, formats and enumerations are the
+server's to judge: its rules change, and a check of ours must not refuse what it would accept.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TypedDict, Unpack
+
+import attrs
+
+from cc_async.errors import InvalidRequestError
+from cc_async.models._types import masked
+from cc_async.models.contacts import Contact
+
+
+@attrs.frozen(kw_only=True)
+class EmailAddressInput:
+    """An e-mail address to give to a contact."""
+
+    address: str = attrs.field(repr=masked)
+    permission_to_send: str | None = None
+    """explicit, implicit, not_set, pending_confirmation, temp_hold or unsubscribed."""
+
+
+@attrs.frozen(kw_only=True)
+class EmailAddressUpdate(EmailAddressInput):
+    """An e-mail address as an update may also write it."""
+
+    opt_out_reason: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class CustomFieldInput:
+    """A value for one custom field of the account."""
+
+    custom_field_id: str
+    value: str | None = None
+    choice_ids: Sequence[int | str] | None = None
+
+
+@attrs.frozen(kw_only=True)
+class PhoneNumberInput:
+    """A phone number to give to a contact; the API takes at most three."""
+
+    phone_number: str | None = attrs.field(default=None, repr=masked)
+    kind: str | None = None
+    """home, work, mobile or other."""
+
+
+@attrs.frozen(kw_only=True)
+class StreetAddressInput:
+    """A postal address to give to a contact; the API takes at most three."""
+
+    kind: str
+    """home, work or other."""
+    street: str | None = None
+    city: str | None = None
+    state: str | None = None
+    postal_code: str | None = None
+    country: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class NoteInput:
+    """A note about a contact."""
+
+    content: str | None = None
+    note_id: str | None = None
+    created_at: datetime | None = None
+    """Aware, of any zone."""
+
+
+@attrs.frozen(kw_only=True)
+class SmsChannelConsentInput:
+    """A consent that comes with the SMS number of a create or an update."""
+
+    sms_consent_permission: str
+    consent_type: str
+    consent_medium_details: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class SmsChannelInput:
+    """The SMS number of a contact, as a create or an update sends it."""
+
+    full_sms_address: str = attrs.field(repr=masked)
+    """The number with its dial code."""
+    sms_channel_consents: Sequence[SmsChannelConsentInput]
+
+
+@attrs.frozen(kw_only=True)
+class SignUpSmsChannelConsent:
+    """A consent that comes with the SMS number of a sign-up, where the API wants five facts about it."""
+
+    sms_consent_permission: str
+    consent_type: str
+    consent_medium_type: str
+    consent_medium_url: str
+    consent_medium_details: str
+    advertised_frequency: int | str | None = None
+    advertised_interval: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class SignUpSmsChannel:
+    """The SMS number of a contact, as `contacts.create_or_update` sends it."""
+
+    sms_address: str = attrs.field(repr=masked)
+    """The number without its dial code."""
+    dial_code: str
+    country_code: str
+    sms_channel_consents: Sequence[SignUpSmsChannelConsent]
+
+
+@attrs.frozen(kw_only=True)
+class SignUpCustomField:
+    """A custom field of a sign-up, which takes no choices."""
+
+    custom_field_id: str
+    value: str | None = None
+
+
+class ContactFields(TypedDict, total=False):
+    """The properties of a contact that a write can name."""
+
+    email_address: str | EmailAddressInput | None
+    """A string is an address alone, which leaves the permission to send as it is."""
+    first_name: str | None
+    last_name: str | None
+    job_title: str | None
+    company_name: str | None
+    birthday_month: int | None
+    birthday_day: int | None
+    anniversary: str | None
+    custom_fields: Sequence[CustomFieldInput] | None
+    phone_numbers: Sequence[PhoneNumberInput] | None
+    street_addresses: Sequence[StreetAddressInput] | None
+    list_memberships: Sequence[str] | None
+    taggings: Sequence[str] | None
+    notes: Sequence[NoteInput] | None
+    sms_channel: SmsChannelInput | None
+
+
+class ContactChanges(ContactFields, total=False):
+    """What `contacts.patch` can change: what is absent stays, None clears, a list replaces."""
+
+    add_lists: Iterable[str]
+    """Lists to add to those the contact is on; not beside `list_memberships`."""
+    remove_lists: Iterable[str]
+    add_tags: Iterable[str]
+    """Tags to add to those the contact has; not beside `taggings`."""
+    remove_tags: Iterable[str]
+
+
+@attrs.frozen(kw_only=True)
+class _ContactBody:
+    """What a create and an update have in common; the collections begin with `custom_fields`."""
+
+    email_address: EmailAddressInput | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    job_title: str | None = None
+    company_name: str | None = None
+    birthday_month: int | None = None
+    birthday_day: int | None = None
+    anniversary: str | None = None
+    custom_fields: Sequence[CustomFieldInput] | None = None
+    phone_numbers: Sequence[PhoneNumberInput] | None = None
+    street_addresses: Sequence[StreetAddressInput] | None = None
+    list_memberships: Sequence[str] | None = None
+    taggings: Sequence[str] | None = None
+    notes: Sequence[NoteInput] | None = None
+    sms_channel: SmsChannelInput | None = None
+
+
+@attrs.frozen(kw_only=True)
+class CreateContactRequest(_ContactBody):
+    """The body of `contacts.create`; besides `create_source` it needs a name, an e-mail address or an SMS number."""
+
+    create_source: str
+    """Account or Contact: who asked for the contact to be added. The API wants it true for compliance."""
+
+
+@attrs.frozen(kw_only=True)
+class UpdateContactRequest(_ContactBody):
+    """The body of `contacts.update`, which **replaces**.
+
+    Every property from `email_address` to `anniversary` that is left out becomes null on the server. The collections
+    and `sms_channel` stay when left out, and are replaced whole when given (`[]` empties one).
+    """
+
+    update_source: str
+    """Account or Contact; only Account revives a deleted contact."""
+    email_address: EmailAddressInput | EmailAddressUpdate | None = None
+
+    @classmethod
+    def from_contact(
+        cls, contact: Contact, *, update_source: str = "Account", **changes: Unpack[ContactFields]
+    ) -> "UpdateContactRequest":
+        """The request that leaves a contact's core as it was read, but for the changes.
+
+        What could not be read of the contact (`problems` of its answer) is lost if this is sent, and so is a property
+        that this library does not know: `contacts.patch` sends those back too. Raises InvalidRequestError for an e-mail
+        address that could not be read.
+        """
+        email = contact.email_address
+        if email is not None and email.address is None and "email_address" not in changes:
+            raise InvalidRequestError("The e-mail address could not be read, and an update without it would remove it.")
+        fields: dict[str, object] = {name: getattr(contact, name) for name in _CORE}
+        if email is not None and email.address is not None:
+            fields["email_address"] = EmailAddressUpdate(
+                address=email.address,
+                permission_to_send=email.permission_to_send,
+                opt_out_reason=email.opt_out_reason,
+            )
+        address = changes.get("email_address")
+        fields |= changes
+        if isinstance(address, str):
+            permission = email.permission_to_send if email is not None else None
+            fields["email_address"] = EmailAddressUpdate(address=address, permission_to_send=permission)
+        return cls(update_source=update_source, **fields)  # type: ignore[arg-type]  # the names are those of the class
+
+
+_CORE = (
+    "first_name",
+    "last_name",
+    "job_title",
+    "company_name",
+    "birthday_month",
+    "birthday_day",
+    "anniversary",
+)
+
+
+@attrs.frozen(kw_only=True)
+class CreateOrUpdateContactRequest:
+    """The body of `contacts.create_or_update`: a sign-up, by e-mail address or SMS number.
+
+    It updates only what it names, appends to lists and custom fields, raises the consent and revives a deleted
+    contact.
+    """
+
+    list_memberships: Sequence[str]
+    """At least one list to add the contact to."""
+    email_address: str | None = attrs.field(default=None, repr=masked)
+    first_name: str | None = None
+    last_name: str | None = None
+    job_title: str | None = None
+    company_name: str | None = None
+    phone_number: str | None = attrs.field(default=None, repr=masked)
+    custom_fields: Sequence[SignUpCustomField] | None = None
+    anniversary: str | None = None
+    birthday_month: int | None = None
+    birthday_day: int | None = None
+    street_address: StreetAddressInput | None = None
+    sms_channel: SignUpSmsChannel | None = None

@@ -1,0 +1,115 @@
+"""The requests of the ten contact operations, built without sending them.
+
+Paths, parameters and limits are those of https://developer.constantcontact.com/api_reference/index.html, Contacts.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import attrs
+
+from cc_async.codec.decode import Decoded, Envelope, decode, dumps, envelope
+from cc_async.errors import InvalidRequestError
+from cc_async.http.call import Answer, Call
+from cc_async.models.contact_requests import CreateContactRequest, CreateOrUpdateContactRequest, UpdateContactRequest
+from cc_async.models.contacts import Contact, ContactCounts, ContactXref, CreateOrUpdateContactResult, SmsEngagement
+from cc_async.resources.contacts.filters import Several, _included
+from cc_async.wire.urls import csv, segment, with_query
+
+T = TypeVar("T")
+XREFS_AT_MOST = 500
+
+
+@attrs.frozen
+class _Xrefs:
+    xrefs: list[ContactXref] | None = None
+
+
+def _reads(cls: type[T]) -> Callable[[Answer], Decoded[T]]:
+    return lambda answer: decode(answer.body, cls)
+
+
+def _nothing(_: Answer) -> Decoded[None]:
+    return Decoded(None)
+
+
+def contact_path(contact_id: str) -> str:
+    """The path of one contact."""
+    return f"/contacts/{segment(contact_id)}"
+
+
+def create(request: CreateContactRequest) -> Call[Contact]:
+    """POST /contacts."""
+    if not (request.first_name or request.last_name or request.email_address or request.sms_channel):
+        raise InvalidRequestError("A contact needs a first_name, a last_name, an email_address or an sms_channel.")
+    return Call(method="POST", path="/contacts", body=dumps(request), parse=_reads(Contact))
+
+
+def create_or_update(request: CreateOrUpdateContactRequest) -> Call[CreateOrUpdateContactResult]:
+    """POST /contacts/sign_up_form."""
+    if not request.list_memberships:
+        raise InvalidRequestError("list_memberships must name at least one list.")
+    if not (request.email_address or request.sms_channel):
+        raise InvalidRequestError("A sign-up needs an email_address or an sms_channel.")
+    return Call(
+        method="POST",
+        path="/contacts/sign_up_form",
+        body=dumps(request),
+        parse=_reads(CreateOrUpdateContactResult),
+    )
+
+
+def delete(contact_id: str) -> Call[None]:
+    """DELETE /contacts/{contact_id}."""
+    return Call(method="DELETE", path=contact_path(contact_id), parse=_nothing)
+
+
+def get(contact_id: str, include: Several = ()) -> Call[Contact]:
+    """GET /contacts/{contact_id}."""
+    path = with_query(contact_path(contact_id), {"include": _included(include)})
+    return Call(method="GET", path=path, parse=_reads(Contact))
+
+
+def counts(*, new_subscribers: bool = False) -> Call[ContactCounts]:
+    """GET /contacts/counts."""
+    params = {"include": "new_subscriber" if new_subscribers else None}
+    return Call(method="GET", path=with_query("/contacts/counts", params), parse=_reads(ContactCounts))
+
+
+def id_xrefs(sequence_ids: Iterable[str | int]) -> Call[list[ContactXref]]:
+    """GET /contacts/contact_id_xrefs."""
+
+    def parse(answer: Answer) -> Decoded[list[ContactXref]]:
+        decoded = decode(answer.body, _Xrefs)
+        return Decoded(decoded.value.xrefs or [], decoded.problems)
+
+    ids = csv("sequence_ids", [str(sequence_id) for sequence_id in sequence_ids], at_most=XREFS_AT_MOST)
+    return Call(method="GET", path=with_query("/contacts/contact_id_xrefs", {"sequence_ids": ids}), parse=parse)
+
+
+def sms_engagement_history(contact_id: str) -> Call[list[SmsEngagement]]:
+    """GET /contacts/sms_engagement_history/{contact_id}."""
+    path = f"/contacts/sms_engagement_history/{segment(contact_id)}"
+    return Call(method="GET", path=path, parse=_reads(list[SmsEngagement]))
+
+
+def update(contact_id: str, request: UpdateContactRequest) -> Call[Contact]:
+    """PUT /contacts/{contact_id}."""
+    return Call(method="PUT", path=contact_path(contact_id), body=dumps(request), parse=_reads(Contact))
+
+
+def resubscribe(contact_id: str, list_ids: Iterable[str]) -> Call[None]:
+    """PUT /contacts/resubscribe/{contact_id}."""
+    ids = [list_ids] if isinstance(list_ids, str) else list(list_ids)
+    if not ids:
+        raise InvalidRequestError("list_ids must name at least one list.")
+    path = f"/contacts/resubscribe/{segment(contact_id)}"
+    return Call(method="PUT", path=path, body=dumps({"list_ids": ids}), parse=_nothing)
+
+
+def page(answer: Answer) -> Decoded[Envelope]:
+    """Read a page of contacts, leaving the contacts for later."""
+    if answer.status == 202:  # the segment is still being computed, and what else the answer says is not documented
+        return Decoded(Envelope([], None, None))
+    found = envelope(answer.body)
+    return Decoded(found, found.problems)

@@ -1,0 +1,245 @@
+"""Writing to one contact without losing what is not named: read it, change that, and send the rest back as it was."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NoReturn, cast
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+import attrs
+
+from cc_async.codec.decode import Decoded, decode, dumps, loads, to_plain
+from cc_async.errors import (
+    ApiError,
+    ConstantContactError,
+    ContactChangedError,
+    DecodeError,
+    InvalidRequestError,
+)
+from cc_async.http.call import Answer, Call
+from cc_async.http.retry import Repeat
+from cc_async.http.session import Session
+from cc_async.limits.protocol import Turn
+from cc_async.models.contact_requests import ContactChanges, EmailAddressUpdate
+from cc_async.models.contacts import Contact
+from cc_async.resources.contacts import calls
+from cc_async.wire.errors import retry_after
+
+_EDITS = {
+    "add_lists": "list_memberships",
+    "remove_lists": "list_memberships",
+    "add_tags": "taggings",
+    "remove_tags": "taggings",
+}
+_COLLECTIONS = {"custom_fields", "phone_numbers", "street_addresses", "list_memberships", "taggings", "notes"}
+# What the API keeps by itself. All else goes back as it came, so that a property of tomorrow survives.
+_KEPT = {"contact_id", "create_source", "created_at", "updated_at", "deleted_at", "sms_channel", *_COLLECTIONS}
+_EMAIL_KEPT = {
+    "created_at",
+    "updated_at",
+    "opt_in_source",
+    "opt_in_date",
+    "opt_out_source",
+    "opt_out_date",
+    "confirm_status",
+}
+_locks: WeakKeyDictionary[Session, WeakValueDictionary[str, asyncio.Lock]] = WeakKeyDictionary()
+
+
+@attrs.frozen(kw_only=True)
+class Edit:
+    """How one contact is to be read, changed and written back."""
+
+    session: Session
+    contact_id: str
+    update_source: str = "Account"
+    include: Sequence[str] = ()
+    revive: bool = False
+    unless_changed_since: datetime | None = None
+    background: bool = False
+
+    async def run(self, decide: Callable[[dict[str, Any]], ContactChanges | None]) -> Contact:
+        """Write what `decide` makes of the contact, None being nothing; start again where an answer was lost."""
+        # One lock a contact: of two edits at once, the later would undo the earlier.
+        locks = _locks.setdefault(self.session, WeakValueDictionary())
+        async with locks.setdefault(self.contact_id, asyncio.Lock()):
+            lost: ConstantContactError | None = None
+            try:
+                began, attempt = asyncio.get_running_loop().time(), 0
+                while True:
+                    attempt += 1
+                    raw = (await self.session.request(self._read())).data
+                    self._check(raw, lost)
+                    changes = decide(raw)
+                    if changes is None:
+                        return decode(raw, Contact).value
+                    try:
+                        return (await self.session.request(self._write(merged(raw, changes, self.update_source)))).data
+                    except ConstantContactError as failure:
+                        pause = self._pause(failure, attempt, asyncio.get_running_loop().time() - began)
+                        if pause is None:
+                            raise
+                        lost = failure
+                    await self.session.sleep(pause)
+            except ConstantContactError as failure:
+                failure.maybe_applied = failure.maybe_applied or lost is not None
+                raise
+            finally:
+                del lost  # its traceback holds this frame: a cycle that only the garbage collector would end
+
+    def _read(self) -> Call[dict[str, Any]]:
+        path = calls.get(self.contact_id, self.include).path
+        return Call(method="GET", path=path, parse=_object, turn=Turn(stream=self.background))
+
+    def _write(self, body: dict[str, Any]) -> Call[Contact]:
+        return Call(
+            method="PUT",
+            path=calls.contact_path(self.contact_id),
+            body=dumps(body),
+            parse=lambda answer: decode(answer.body, Contact),
+            turn=Turn(stream=self.background),
+            repeat=Repeat.NEVER,  # as it stands: after a lost answer somebody else may have written
+        )
+
+    def _check(self, raw: dict[str, Any], lost: ConstantContactError | None) -> None:
+        """Refuse to write over what must not be written over; `lost` is what became of the write before."""
+        if raw.get("deleted_at") and not self.revive:
+            raise InvalidRequestError("The contact is deleted and an update would revive it: call contacts.revive.")
+        if self.unless_changed_since is not None:
+            updated_at = decode(raw, Contact).value.updated_at
+            if updated_at is None or updated_at > self.unless_changed_since:
+                # After a lost answer the change may be our own or somebody else's: only the caller can tell.
+                raise lost or ContactChangedError("The contact was changed meanwhile.", contact_id=self.contact_id)
+
+    def _pause(self, failure: ConstantContactError, attempt: int, elapsed: float) -> float | None:
+        """The seconds before a write whose answer was lost is done anew, None if it is not to be."""
+        if not failure.maybe_applied:
+            return None
+        asked = retry_after(failure.headers) if isinstance(failure, ApiError) else None
+        return self.session.retry.pause(
+            failure, repeat=Repeat.SAFE, attempt=attempt, elapsed=elapsed, retry_after=asked
+        )
+
+
+async def patch(edit: Edit, changes: ContactChanges) -> Contact:
+    """Change what is named and nothing else."""
+    changes = checked(changes)
+    if edit.unless_changed_since is not None and edit.unless_changed_since.utcoffset() is None:
+        raise InvalidRequestError("unless_changed_since must be an aware datetime, such as the updated_at of a read.")
+    edits_collections = not _EDITS.keys().isdisjoint(changes)
+    # Both are asked for, since an answer with either shows that an absent one is empty rather than not told.
+    include = ("list_memberships", "taggings") if edits_collections else ()
+    return await attrs.evolve(edit, include=include).run(lambda _: changes or None)
+
+
+async def unsubscribe(edit: Edit, reason: str | None) -> Contact:
+    """Set the permission to send to unsubscribed, unless it is."""
+
+    def decide(raw: dict[str, Any]) -> ContactChanges | None:
+        email = decode(raw, Contact).value.email_address
+        if email is None or email.address is None:
+            raise InvalidRequestError("The contact has no e-mail address that could be unsubscribed.")
+        if email.permission_to_send == "unsubscribed":
+            return None
+        address = EmailAddressUpdate(address=email.address, permission_to_send="unsubscribed", opt_out_reason=reason)
+        return {"email_address": address}
+
+    return await edit.run(decide)
+
+
+async def revive(edit: Edit) -> Contact:
+    """Write a deleted contact back as it is, which revives it."""
+    edit = attrs.evolve(edit, revive=True, update_source="Account")
+    return await edit.run(lambda raw: {} if raw.get("deleted_at") else None)
+
+
+def checked(changes: ContactChanges) -> ContactChanges:
+    """The changes in a form that can be applied more than once, unless they contradict or have no such name."""
+    unknown = changes.keys() - ContactChanges.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"patch() got an unexpected keyword argument {min(unknown)!r}")
+    if changes.get("email_address") == "":
+        raise InvalidRequestError("email_address must not be empty; None removes it.")
+    ids: dict[str, list[str]] = {}
+    for edit in changes.keys() & _EDITS.keys():
+        if _EDITS[edit] in changes:
+            raise InvalidRequestError(f"{edit} edits what {_EDITS[edit]} replaces: give one of them.")
+        given: str | Iterable[str] = changes[edit]  # type: ignore[literal-required]  # the key is one of the edits
+        if given is None:
+            raise InvalidRequestError(f"{edit} takes ids, not None.")
+        ids[edit] = [given] if isinstance(given, str) else list(given)
+    for name in _COLLECTIONS & changes.keys():
+        if isinstance(changes[name], str):  # type: ignore[literal-required]  # the key is one of the collections
+            raise InvalidRequestError(f"{name} takes a list.")
+    for kind in ("lists", "tags"):
+        if not set(ids.get(f"add_{kind}", ())).isdisjoint(ids.get(f"remove_{kind}", ())):
+            raise InvalidRequestError(f"add_{kind} and remove_{kind} name the same one.")
+    return cast(ContactChanges, {**changes, **ids})
+
+
+def _object(answer: Answer) -> Decoded[dict[str, Any]]:
+    raw = loads(answer.body, exact=True)
+    if not isinstance(raw, dict):
+        raise DecodeError("The answer is no contact: expected an object.")
+    return Decoded(raw)
+
+
+def merged(raw: Mapping[str, Any], changes: ContactChanges, update_source: str) -> dict[str, Any]:
+    """The body of an update that changes only what is named.
+
+    Raises:
+        DecodeError: what would have to be sent back cannot be read, so it would be lost.
+
+    """
+    body = {
+        name: value
+        for name, value in raw.items()
+        if value is not None and name not in _KEPT and name != "email_address" and not name.startswith("_")
+    }
+    body["update_source"] = update_source
+    email = _email_to_send(raw.get("email_address"), changes)
+    if email is not None:
+        body["email_address"] = email
+    for name, value in to_plain(changes).items():
+        if name in _EDITS or name == "email_address":
+            continue
+        body[name] = [] if value is None and name in _COLLECTIONS else value
+    for name in {_EDITS[edit] for edit in changes.keys() & _EDITS.keys()}:
+        body[name] = _edited(raw, name, changes)
+    return {name: value for name, value in body.items() if value is not None or name == "sms_channel"}
+
+
+def _email_to_send(read: Any, changes: ContactChanges) -> Any:
+    """The e-mail address to send: as it was read, with the permission as it was read, but for what is named."""
+    given = changes.get("email_address")
+    if "email_address" in changes and given is None:
+        return None
+    if not isinstance(read, dict | None):
+        _lost("email_address")
+    named = {"address": given} if isinstance(given, str) else to_plain(given or {})
+    kept = {name: value for name, value in (read or {}).items() if name not in _EMAIL_KEPT and value is not None}
+    if named.get("permission_to_send", kept.get("permission_to_send")) != kept.get("permission_to_send"):
+        kept.pop("opt_out_reason", None)  # it gave the reason for the permission that ends here
+    sent = kept | named
+    if sent and not sent.get("address"):
+        _lost("email_address")
+    return sent or None
+
+
+def _edited(raw: Mapping[str, Any], name: str, changes: Mapping[str, Any]) -> list[str]:
+    # A null is an empty collection; an absent one may mean that the answer does not tell.
+    if "list_memberships" not in raw and "taggings" not in raw:
+        message = (
+            f"The answer does not tell of {name}, so an edit could lose it: give the whole of it with {name}=[...]."
+        )
+        raise DecodeError(message, path=f"$.{name}")
+    found = raw.get(name) or []
+    if not isinstance(found, list) or not all(isinstance(entry, str) for entry in found):
+        _lost(name)
+    kind = "lists" if name == "list_memberships" else "tags"
+    added, removed = changes.get(f"add_{kind}", ()), changes.get(f"remove_{kind}", ())
+    return [entry for entry in dict.fromkeys([*found, *added]) if entry not in removed]
+
+
+def _lost(name: str) -> NoReturn:
+    raise DecodeError(f"{name} of the contact cannot be read, so an update would lose it.", path=f"$.{name}")

@@ -1,0 +1,269 @@
+"""Streams over collections that come in pages: lazy, resumable, and clean to leave."""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Generic, Protocol, Self, TypeVar
+from weakref import WeakSet
+
+import attrs
+
+from cc_async.codec.decode import Decoded
+from cc_async.codec.problems import Problem, report
+from cc_async.errors import InvalidRequestError
+from cc_async.streams.prefetch import FetchPage, RawPage, Walk
+
+T = TypeVar("T")
+_LOG = logging.getLogger("cc_async")
+_REMEMBERED = 4
+"""Pages whose ids are remembered to notice repeats: insertions shift the numbered pages by as many contacts."""
+
+
+@attrs.frozen(kw_only=True)
+class Page(Generic[T]):
+    """One page of a collection."""
+
+    items: list[T] = attrs.field(repr=lambda items: f"<{len(items)} items>")
+    next_url: str | None = attrs.field(repr=lambda url: "None" if url is None else "'…'")
+    """Give it to `list(start=...)` to go on after this page, in another process too; None on the last page.
+
+    A plain string without a token, but the filters are in it: where one is an e-mail address, so is the address.
+    """
+    total: int | None = None
+    """How many items the whole collection has, as far as the API has said so yet."""
+    status: int
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    problems: tuple[Problem, ...] = ()
+    """What of the page could not be read: fields that became None, entries that were left out."""
+    repeated: tuple[str, ...] = ()
+    """The ids of contacts that came again, since others were created during the walk; they are not in `items`."""
+    previous_total: int | None = None
+    """What `total` was before, where this page changed it: contacts were created or deleted during the walk."""
+
+
+@attrs.frozen(kw_only=True)
+class PageSource(Generic[T]):
+    """What a Pager needs to know of its collection."""
+
+    fetch_page: FetchPage
+    decode: Callable[[list[Any]], Awaitable[Decoded[list[T]]]]
+    check: Callable[[str], str]
+    """Makes sure of a link and gives it as it is to be followed, or raises a PaginationError."""
+    identify: Callable[[T], str | None]
+    start: str | None
+    size: int | None
+    """Items a page was asked to hold."""
+    strict: bool
+
+
+class Pager(Generic[T]):
+    """A collection as an asynchronous iterable of its items, or with `pages()` of its pages.
+
+    Nothing is sent before the first item is asked for, and iterating again starts afresh. The stream ends when a page
+    carries no link to a next one; an empty page is not the end. Leaving the loop early (`break`, an exception,
+    cancellation) cancels what is under way; inside `async with pager:` it is also awaited.
+
+    Pages are numbered, not a snapshot. While contacts are created or deleted they shift: one that comes again within a
+    few pages is dropped (`Page.repeated`), but one that moves to a page already read is missed. After a walk, ask with
+    `list(updated_after=<its beginning>)` for what changed meanwhile: that covers the missed ones too, except those that
+    moved because another contact was deleted, or left its place as it was updated. Only a second walk finds these.
+
+    Raises:
+        ApiError, TransportError, AuthorizationError, ClientClosedError: as every request does.
+        DecodeError: a page cannot be read; of single values only where the client is `strict`.
+        PaginationError: a link leads elsewhere or repeats; the page that carries it is delivered before.
+        SegmentNotReadyError: the segment was still being computed at the deadline.
+
+    """
+
+    def __init__(self, source: PageSource[T], *, read_ahead: int) -> None:
+        if read_ahead < 0:
+            raise InvalidRequestError("read_ahead must be 0 (strictly one page at a time) or more.")
+        self._source = source
+        self._read_ahead = read_ahead
+        self._walks: WeakSet[Walk] = WeakSet()
+
+    def __aiter__(self) -> "Stream[T]":
+        """Iterate over the items."""
+        reader = self._read(self._read_ahead)
+        return Stream(reader.walk, reader.item)
+
+    def pages(self) -> "Stream[Page[T]]":
+        """Iterate over the pages, each with the link from which to go on later."""
+        reader = self._read(self._read_ahead)
+        return Stream(reader.walk, reader.page)
+
+    async def collect(self, max_items: int | None = None) -> list[T]:
+        """All items, or the first `max_items`, as a list."""
+        if max_items is not None and max_items < 0:
+            raise InvalidRequestError("max_items must be 0 or more.")
+        items: list[T] = []
+        reader = self._read(self._read_ahead, max_items)
+        try:
+            while max_items is None or len(items) < max_items:
+                items += (await reader.page()).items
+        except StopAsyncIteration:
+            pass
+        finally:
+            await reader.walk.aclose()
+        return items[:max_items]
+
+    async def first(self) -> T | None:
+        """The first item, or None if there is none; no page is fetched ahead."""
+        reader = self._read(0)
+        try:
+            return await reader.item()
+        except StopAsyncIteration:
+            return None
+        finally:
+            await reader.walk.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """End every iteration over this pager and wait until nothing of them runs."""
+        walks = list(self._walks)
+        for walk in walks:
+            walk.abandon()
+        for walk in walks:
+            await walk.aclose()
+
+    def _read(self, read_ahead: int, max_items: int | None = None) -> "_Reader[T]":
+        source = self._source
+        most = None if max_items is None or not source.size else -(-max_items // source.size)
+        walk = Walk(
+            source.fetch_page,
+            start=source.start,
+            check=source.check,
+            read_ahead=read_ahead,
+            most=most,
+        )
+        self._walks.add(walk)
+        return _Reader(source, walk)
+
+
+class Running(Protocol):
+    """What goes on by itself until it is ended."""
+
+    def abandon(self) -> None:
+        """End it, and give nothing more."""
+
+    async def aclose(self) -> None:
+        """End it and wait until nothing of it runs."""
+
+
+class Stream(Generic[T]):
+    """An iterator that ends what runs for it when it is closed or dropped, whoever else knows that."""
+
+    def __init__(self, running: Running, step: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._running = running
+        self._step = step
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        try:
+            return await self._step()
+        finally:
+            del self  # the traceback of a cancellation, which a caller may keep, must not keep it all going
+
+    async def aclose(self) -> None:
+        """End the iteration and wait until nothing of it runs."""
+        await self._running.aclose()
+
+    def __del__(self) -> None:
+        # Nothing that runs knows this object, so it dies at once when a loop over it is left, without the collector.
+        with contextlib.suppress(RuntimeError):  # the event loop is closed, and so the tasks are gone
+            self._running.abandon()
+
+
+class _Reader(Generic[T]):
+    """Makes typed pages and items of one walk, for any number of consumers that share it."""
+
+    def __init__(self, source: PageSource[T], walk: Walk) -> None:
+        self._source = source
+        self.walk = walk
+        self._items: Iterator[T] = iter(())
+        self._page_turn, self._item_turn = asyncio.Lock(), asyncio.Lock()
+        self._recent: deque[set[str]] = deque(maxlen=_REMEMBERED)
+        self._total: int | None = None
+
+    async def item(self) -> T:
+        """The next item; raises StopAsyncIteration at the end."""
+        if self.walk.abandoned:
+            raise StopAsyncIteration
+        for item in self._items:
+            return item
+        async with self._item_turn:  # else two consumers would fetch two pages, and one's items replace the other's
+            while True:
+                for item in self._items:
+                    return item
+                self._items = iter((await self.page()).items)
+
+    async def page(self) -> Page[T]:
+        """The next page; raises StopAsyncIteration at the end."""
+        async with self._page_turn:
+            try:
+                found = await self.walk.head()
+                page = None if found is None else await self._build(*found)
+            except Exception:  # cancellation is no end: who asks again gets the same page
+                self.walk.abandon()
+                raise
+            if page is None:
+                raise StopAsyncIteration
+            self.walk.advance()
+            return page
+
+    async def _build(self, raw: RawPage, link: str | None) -> Page[T]:
+        decoded = await self._source.decode(raw.envelope.contacts)
+        report(decoded.problems, strict=self._source.strict)
+        items, repeated = self._without_repeats(decoded.value)
+        total, known = raw.envelope.total, self._total
+        changed = total is not None and known is not None and total != known
+        self._total = known if total is None else total
+        if repeated or changed:
+            _LOG.info(
+                "The collection changed during the walk: %d came again and were dropped, the total was %s and is %s",
+                len(repeated),
+                known,
+                self._total,
+            )
+        return Page(
+            items=items,
+            next_url=link,
+            total=self._total,
+            status=raw.status,
+            headers=raw.headers,
+            problems=(*raw.envelope.problems, *decoded.problems),
+            repeated=tuple(repeated),
+            previous_total=known if changed else None,
+        )
+
+    def _without_repeats(self, items: list[T]) -> tuple[list[T], list[str]]:
+        ids = {ident for item in items if (ident := self._source.identify(item)) is not None}
+        if len(ids) == len(items) and all(map(ids.isdisjoint, self._recent)):
+            self._recent.append(ids)
+            return items, []
+        seen: set[str] = set()
+        fresh: list[T] = []
+        repeated: list[str] = []
+        for item in items:
+            ident = self._source.identify(item)
+            if ident is not None and (ident in seen or any(ident in ids for ids in self._recent)):
+                repeated.append(ident)
+                continue
+            fresh.append(item)
+            if ident is not None:
+                seen.add(ident)
+        self._recent.append(seen.union(repeated))
+        return fresh, repeated

@@ -1,0 +1,1 @@
+"""The rules of the wire as pure functions, without I/O."""

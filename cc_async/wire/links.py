@@ -1,0 +1,87 @@
+"""Links to the next page: which may be followed, and as what."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from yarl import URL
+
+from cc_async._secrets import redact
+from cc_async.errors import DecodeError, InvalidRequestError, PaginationError
+from cc_async.wire.urls import with_query
+
+_ORIGIN = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?(?://[^/?#]*)?", re.IGNORECASE)
+"""What of a link comes before its path."""
+_UNFIT = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
+"""What no link holds, and what programs disagree about."""
+
+
+def next_href(links: Any) -> str | None:
+    """The link to the next page; None at the end, which has four shapes: no links, null, `{}`, or no `next`.
+
+    Raises:
+        DecodeError: there is a link, but not of the shape that a link has; taking it for the end would lose pages.
+
+    """
+    found, path = links, "$._links"
+    for name in ("next", "href"):
+        if not found:
+            return None
+        if not isinstance(found, dict):
+            raise DecodeError("The link to the next page cannot be read.", path=path)
+        found, path = found.get(name), f"{path}.{name}"
+    if found is not None and not isinstance(found, str):
+        raise DecodeError("The link to the next page cannot be read.", path=path)
+    return found or None
+
+
+def follow(base: URL, href: str) -> str:
+    """A link as a path with its query, byte for byte, once it is known to stay within the API.
+
+    Raises:
+        PaginationError: it leads to another origin, or out of the API's base path.
+
+    """
+    origin = _ORIGIN.match(href)[0]  # type: ignore[index]  # it may be empty, so it always matches
+    if _UNFIT.search(href) or (origin and not _same_origin(base, origin)):
+        raise PaginationError("The link to the next page leads to another server and was not followed.", url=bare(href))
+    relative = href[len(origin) :].partition("#")[0]
+    path = relative.partition("?")[0]
+    # Spelled as in the base URL too, because it is cut off there and put before the path again.
+    inside = path.startswith(base.raw_path.rstrip("/") + "/")
+    if not inside or "\\" in unquote(path) or ".." in unquote(path).split("/"):
+        raise PaginationError("The link to the next page leads out of the API and was not followed.", url=bare(href))
+    return relative
+
+
+def _same_origin(base: URL, origin: str) -> bool:
+    try:
+        url = URL(origin)
+    except ValueError:
+        return False
+    return "@" not in origin and (url.scheme, url.host, url.port) == (base.scheme, base.host, base.port)
+
+
+def bare(href: str) -> str:
+    """A link fit to be shown: without its query, which may hold an address."""
+    return redact(href.partition("?")[0])[:200]
+
+
+def target(base: URL, path: str, params: Mapping[str, Any] | None = None) -> str:
+    """A path that a user gave, or the link of an answer, as a path below the base URL with its query.
+
+    Raises:
+        InvalidRequestError: it leads out of the API.
+
+    """
+    prefix = base.raw_path.rstrip("/")
+    try:
+        found = follow(base, path if path.startswith((prefix + "/", "http")) else f"{prefix}{path}")
+    except PaginationError:
+        found = ""
+    if not found or not path.startswith(("/", "http")):
+        raise InvalidRequestError(
+            "The path must lie within the API, begin with a slash and be encoded: /contact_lists."
+        )
+    return with_query(found[len(prefix) :], params or {})

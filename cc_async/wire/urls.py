@@ -1,0 +1,131 @@
+"""URLs, path segments and queries, as pure functions."""
+
+import contextlib
+import ipaddress
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from yarl import URL
+
+from cc_async._version import __version__
+from cc_async.errors import (
+    InvalidRequestError,
+)
+
+USER_AGENT = f"cc-async/{__version__} (+https://pypi.org/project/cc-async/)"
+"""Sent with every request: the token host refuses the default of some HTTP clients."""
+
+
+def is_loopback(url: URL) -> bool:
+    """Whether the host of the URL is this machine, the only one that plain HTTP may carry a token to."""
+    host = url.host or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def check_endpoint(url: str | URL) -> URL:
+    """An endpoint to send secrets to.
+
+    Raises:
+        InvalidRequestError: it is no absolute URL, holds a password, or is plain HTTP to another machine.
+
+    """
+    try:
+        parsed = URL(url)
+    except ValueError:
+        raise InvalidRequestError("The endpoint is not a URL.") from None
+    if parsed.user or parsed.password or parsed.query_string or parsed.fragment or not parsed.host:
+        raise InvalidRequestError("An endpoint is an absolute URL without user, query or fragment.")
+    if parsed.scheme != "https" and not (parsed.scheme == "http" and is_loopback(parsed)):
+        raise InvalidRequestError(
+            f"{parsed.scheme}://{parsed.host} would send tokens unprotected: use https (http only to this machine)."
+        )
+    return parsed
+
+
+def segment(value: str) -> str:
+    """An id as one path segment, whatever characters it holds.
+
+    Raises:
+        InvalidRequestError: it is empty, or no text that a URL can carry.
+
+    """
+    if not isinstance(value, str) or not value:
+        raise InvalidRequestError("An id must be a string that is not empty.")
+    try:
+        quoted = quote(value, safe="")
+    except UnicodeEncodeError:
+        raise InvalidRequestError("An id must be valid Unicode.") from None
+    return quoted if quoted.strip(".") else quoted.replace(".", "%2E")
+
+
+def timestamp(value: datetime | str, *, rounded_up: bool = False) -> str:
+    """A moment as the API's filters take it, in UTC with a `Z`; a string is passed on as it is.
+
+    Finer than a millisecond it is rounded, down or up, so that a bound never shuts out what it should let in.
+
+    Raises:
+        InvalidRequestError: the datetime is naive, so its moment is unknown.
+
+    """
+    if isinstance(value, str) and value:
+        return value
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        raise InvalidRequestError("A time filter needs an aware datetime, such as datetime.now(UTC), or a string.")
+    try:
+        moment = value.astimezone(UTC)
+    except OverflowError:
+        raise InvalidRequestError("A time filter lies between the years 1 and 9999 of UTC.") from None
+    if rounded_up and moment.microsecond % 1_000:
+        with contextlib.suppress(OverflowError):  # nothing lies after the last millisecond
+            moment += timedelta(milliseconds=1)
+    text = moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds")
+    return text.removesuffix("+00:00") + "Z"
+
+
+def csv(name: str, value: str | Iterable[str], *, at_most: int | None = None) -> str:
+    """Several values as one parameter.
+
+    Raises:
+        InvalidRequestError: there is none, which would mean no filter at all, or more than the API takes.
+
+    """
+    parts = value.split(",") if isinstance(value, str) else list(value)
+    if not parts or not all(isinstance(part, str) and part for part in parts):
+        raise InvalidRequestError(f"{name} must hold at least one value, each a string that is not empty.")
+    text = ",".join(parts)
+    count = text.count(",") + 1
+    if at_most and count > at_most:
+        raise InvalidRequestError(f"{name} takes at most {at_most} values at a time, not {count}.")
+    return text
+
+
+def query(params: Mapping[str, Any]) -> str:
+    """A query string in which `+` travels as `%2B`; None is left out, booleans are true and false.
+
+    Raises:
+        InvalidRequestError: a value is no text that a URL can carry.
+
+    """
+    pairs = []
+    for name, value in params.items():
+        for item in value if isinstance(value, (list, tuple)) else [value]:
+            text = str(item).lower() if isinstance(item, bool) else str(item)
+            if item is not None:
+                pairs.append((name, text))
+    try:
+        return "&".join(f"{quote(name, safe='')}={quote(text, safe=',:')}" for name, text in pairs)
+    except UnicodeEncodeError:
+        raise InvalidRequestError("A parameter must be valid Unicode.") from None
+
+
+def with_query(url: str, params: Mapping[str, Any]) -> str:
+    """The URL with parameters added behind those it has, which are kept byte for byte."""
+    added = query(params)
+    if not added:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}{added}"
