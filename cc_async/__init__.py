@@ -30,7 +30,7 @@ from cc_async.errors import (
     UnsupportedMediaTypeError,
 )
 from cc_async.http.call import ApiResponse
-from cc_async.http.retry import Repeat, RetryPolicy
+from cc_async.http.retry import Idempotency, RetryPolicy
 from cc_async.http.session import Session
 from cc_async.limits.local import RateLimiter
 from cc_async.limits.protocol import Limiter, Turn
@@ -78,6 +78,9 @@ from cc_async.streams.many import Many, Outcome
 from cc_async.streams.merge import merge
 from cc_async.streams.pager import Page, Pager
 
+Repeat = Idempotency
+"""Deprecated: use `Idempotency`."""
+
 __all__ = [
     "ApiError",
     "ApiResponse",
@@ -109,6 +112,7 @@ __all__ = [
     "EmailAddressUpdate",
     "ErrorDetail",
     "FileTokenStore",
+    "Idempotency",
     "InvalidRequestError",
     "Limiter",
     "Many",

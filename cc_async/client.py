@@ -9,12 +9,12 @@ import aiohttp
 from cc_async._secrets import Secret
 from cc_async.codec.decode import Decoded, dumps, loads
 from cc_async.http.call import Answer, ApiResponse, Call
-from cc_async.http.retry import RetryPolicy
+from cc_async.http.retry import Idempotency, RetryPolicy, is_write
 from cc_async.http.session import BASE_URL, Session
 from cc_async.limits.protocol import Limiter
 from cc_async.oauth.provider import TokenProvider
 from cc_async.resources.contacts import Contacts
-from cc_async.wire.links import target
+from cc_async.wire.links import resolve_path
 
 
 class ConstantContact:
@@ -64,20 +64,37 @@ class ConstantContact:
         return self._session.closed
 
     async def request(
-        self, method: str, path: str, *, params: Mapping[str, Any] | None = None, json: Any = None
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        idempotent: bool | None = None,
     ) -> ApiResponse[Any]:
         """Send any request of the API, with the same token, limit and retries.
 
         `path` is one below the base URL, such as `/contact_lists`, or the `href` of a link in an answer. A sequence in
         `params` is sent as several parameters. `json` may hold models too; the data is plain JSON, None without a body.
-        POST and PUT are not repeated once they may have been applied, except PUT of a contact.
+
+        `idempotent` says whether the request may be sent again once the server may have carried it out: by default
+        reads and DELETE may, other writes may not. A DELETE that is repeated and finds nothing (404) has succeeded.
 
         Raises:
             InvalidRequestError: the path leads out of the API.
 
         """
         body = None if json is None else dumps(json)
-        call = Call(method=method.upper(), path=target(self._session.base_url, path, params), body=body, parse=_plain)
+        method = method.upper()
+        repeatable = method == "DELETE" or not is_write(method) if idempotent is None else idempotent
+        call = Call(
+            method=method,
+            path=resolve_path(self._session.base_url, path, params),
+            parse=_plain,
+            idempotency=Idempotency.SAFE if repeatable else Idempotency.UNSAFE,
+            body=body,
+            succeeded_before=(lambda response: response.status == 404) if method == "DELETE" else None,
+        )
         return await self._session.request(call)
 
     async def close(self) -> None:

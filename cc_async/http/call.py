@@ -7,9 +7,9 @@ import attrs
 
 from cc_async.codec.decode import Decoded
 from cc_async.codec.problems import Problem
-from cc_async.http.retry import Repeat, RetryPolicy
+from cc_async.http.retry import Idempotency, RetryPolicy, is_write
 from cc_async.limits.protocol import Turn
-from cc_async.wire.links import bare
+from cc_async.wire.links import without_query
 
 T = TypeVar("T")
 
@@ -51,18 +51,29 @@ class ApiResponse(_Triple[T]):
 
 @attrs.frozen(kw_only=True)
 class Call(Generic[T]):
-    """One request, and what the session is to do with it."""
+    """An operation of the API: one request, how to read its response, and how safe it is to repeat."""
 
     method: str
-    path: str = attrs.field(repr=bare)
+    path: str = attrs.field(repr=without_query)
     """Below the base URL, encoded, with its query."""
     parse: Callable[[Answer], Decoded[T]]
-    """Reads the answer; a DecodeError of it that says `malformed` counts as a broken connection."""
+    """Reads the response; a DecodeError of it that says `malformed` counts as a broken connection."""
+    idempotency: Idempotency = attrs.field()
+    """Whether it may be sent again once the server may have carried it out; by default only reads may."""
     body: bytes | None = attrs.field(default=None, repr=False)
+    content_type: str = "application/json"
+    """Of the body."""
+    succeeded_before: Callable[[Answer], bool] | None = None
+    """Whether an error response to a repeated request shows that an earlier attempt succeeded.
+
+    `parse` is then given that response with an empty body.
+    """
     turn: Turn = attrs.field(factory=Turn)
     retry: RetryPolicy | None = None
     """Instead of the session's."""
-    repeat: Repeat | None = None
-    """Instead of what the method and the path say."""
-    on_resend: Callable[[], None] | None = None
+    on_retry: Callable[[], None] | None = None
     """Called at the moment the request is sent again."""
+
+    @idempotency.default
+    def _idempotency_of_method(self) -> Idempotency:
+        return Idempotency.UNSAFE if is_write(self.method) else Idempotency.SAFE

@@ -2,7 +2,7 @@
 
 import enum
 import random
-import re
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -21,12 +21,15 @@ from cc_async.errors import (
 from cc_async.wire.errors import is_throttle
 
 
-class Repeat(enum.Enum):
-    """What may be done with a request that the server may already have carried out."""
+class Idempotency(enum.Enum):
+    """Whether a request that the server may already have carried out can be sent again."""
 
-    SAFE = "repeating it changes nothing more: GET, PUT of a contact, DELETE"
-    ON_REQUEST = "the sign-up: repeating it can send another confirmation mail"
-    NEVER = "POST /contacts creates again, resubscribe mails again, and of other writes nothing is known"
+    SAFE = enum.auto()
+    """Repeating it changes nothing more."""
+    OPT_IN = enum.auto()
+    """Repeating it is harmless to the data but can send another e-mail, so the retry policy must ask for it."""
+    UNSAFE = enum.auto()
+    """Repeating it may create, mail or delete something twice, or nothing is known of it."""
 
 
 _READS = {"GET", "HEAD", "OPTIONS"}
@@ -35,18 +38,6 @@ _READS = {"GET", "HEAD", "OPTIONS"}
 def is_write(method: str) -> bool:
     """Whether a request of this method may change something on the server."""
     return method not in _READS
-
-
-def repeat_of(method: str, path: str) -> Repeat:
-    """The kind of a request, by its method and its path below the base URL."""
-    if method == "DELETE" or not is_write(method):
-        return Repeat.SAFE
-    route = path.partition("?")[0].rstrip("/")
-    if method == "PUT" and re.fullmatch(r"/contacts/[^/]+", route):
-        return Repeat.SAFE
-    if method == "POST" and route == "/contacts/sign_up_form":
-        return Repeat.ON_REQUEST
-    return Repeat.NEVER
 
 
 def _positive(instance: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
@@ -75,14 +66,21 @@ class RetryPolicy:
     longest_pause: float = attrs.field(default=20.0, validator=_positive)
     longest_retry_after: float = attrs.field(default=60.0, validator=_positive)
     """How much of a server's `Retry-After` is honoured."""
-    repeat_sign_up: bool = False
-    """Repeat `create_or_update` too when it may have been applied, which can send a second confirmation mail."""
+    retry_create_or_update: bool = False
+    """Retry `create_or_update` too when it may have been applied, which can send a second confirmation e-mail."""
+    repeat_sign_up: bool = attrs.field(default=False, repr=False)
+    """Deprecated: use `retry_create_or_update`."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.repeat_sign_up and not self.retry_create_or_update:
+            warnings.warn("repeat_sign_up is now called retry_create_or_update.", DeprecationWarning, stacklevel=3)
+            object.__setattr__(self, "retry_create_or_update", True)
 
     def pause(
         self,
         failure: ConstantContactError,
         *,
-        repeat: Repeat,
+        idempotency: Idempotency,
         attempt: int,
         elapsed: float,
         retry_after: float | None = None,
@@ -94,7 +92,7 @@ class RetryPolicy:
         is spread over everything between 0 and its longest, so that many clients do not come back at the same moment. A
         throttled request waits at the limiter instead, where all wait together.
         """
-        if attempt >= self.attempts or not self._worth(failure, repeat):
+        if attempt >= self.attempts or not self._worth(failure, idempotency):
             return None
         # Beyond 2 ** 60 every pause is the longest, and a float soon ends.
         longest = min(self.longest_pause, self.first_pause * 2.0 ** min(attempt - 1, 60))
@@ -103,7 +101,7 @@ class RetryPolicy:
             pause += min(retry_after, self.longest_retry_after)
         return pause if elapsed + pause <= self.total_time else None
 
-    def _worth(self, failure: ConstantContactError, repeat: Repeat) -> bool:
+    def _worth(self, failure: ConstantContactError, idempotency: Idempotency) -> bool:
         if isinstance(failure, QuotaExceededError):
             return False
         if isinstance(failure, RateLimitError):
@@ -115,4 +113,5 @@ class RetryPolicy:
             or (isinstance(failure, ApiError) and failure.status == 408)
             or (isinstance(failure, DecodeError) and failure.malformed)
         )
-        return passing and (repeat is Repeat.SAFE or (repeat is Repeat.ON_REQUEST and self.repeat_sign_up))
+        opted_in = idempotency is Idempotency.OPT_IN and self.retry_create_or_update
+        return passing and (idempotency is Idempotency.SAFE or opted_in)

@@ -26,7 +26,7 @@ from cc_async.errors import (
     TransportError,
 )
 from cc_async.http.call import Answer, ApiResponse, Call, T
-from cc_async.http.retry import RetryPolicy, is_write, repeat_of
+from cc_async.http.retry import RetryPolicy, is_write
 from cc_async.http.transport import Progress, start_of, transport_error
 from cc_async.limits.local import RateLimiter
 from cc_async.limits.protocol import Limiter
@@ -113,14 +113,14 @@ class Session:
                 if failure is not None and token == refused:
                     raise failure
                 await self.rate_limiter.acquire(call.turn)
-                if failure is not None and call.on_resend is not None:
-                    call.on_resend()
+                if failure is not None and call.on_retry is not None:
+                    call.on_retry()
                 http = self._http()
                 progress.begin()
                 try:
                     answer = await self._attempt(call, http, token, progress)
                     progress.under_way = False
-                    if answer.status < 300 or progress.is_gone(answer.status):
+                    if answer.status < 300 or self._succeeded_before(call, answer, progress):
                         return self._read(call, answer)
                     failure = await self._refusal(call, answer)
                 except (TransportError, DecodeError) as trouble:
@@ -151,7 +151,7 @@ class Session:
         """Send once and read the whole answer, or raise a TransportError."""
         headers = {"Authorization": Secret.bearer(token), "Accept": "application/json", "User-Agent": USER_AGENT}
         if call.body is not None:
-            headers["Content-Type"] = "application/json"
+            headers["Content-Type"] = call.content_type
         status = "no answer"
         try:
             async with http.request(
@@ -183,9 +183,15 @@ class Session:
         path, milliseconds = redact(call.path.partition("?")[0]), progress.seconds() * 1e3
         _LOG.debug("%s %s: %s in %.0f ms (attempt %d)", call.method, path, status, milliseconds, progress.attempt)
 
+    @staticmethod
+    def _succeeded_before(call: Call[Any], answer: Answer, progress: Progress) -> bool:
+        return progress.applied and call.succeeded_before is not None and call.succeeded_before(answer)
+
     def _read(self, call: Call[T], answer: Answer) -> ApiResponse[T]:
         if answer.status >= 300:
-            answer = attrs.evolve(answer, body=b"")  # a DELETE that has succeeded, although the body says otherwise
+            answer = attrs.evolve(
+                answer, body=b""
+            )  # an earlier attempt has succeeded, although the body says otherwise
         elif answer.body[:64].lstrip().startswith(b"<"):
             raise DecodeError("A page of HTML came instead of the answer.", malformed=True)
         decoded = call.parse(answer)
@@ -212,7 +218,7 @@ class Session:
             asked = retry_after(failure.headers)
         pause = (call.retry or self.retry).pause(
             failure,
-            repeat=call.repeat or repeat_of(call.method, call.path),
+            idempotency=call.idempotency,
             attempt=progress.attempt,
             elapsed=progress.spent,
             retry_after=asked,

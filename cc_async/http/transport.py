@@ -129,10 +129,6 @@ class Progress:
         """Whether it may have done so by now."""
         return self.write and (self.applied or self.under_way)
 
-    def is_gone(self, status: int) -> bool:
-        """Whether a DELETE that is repeated after a lost answer has succeeded."""
-        return self.method == "DELETE" and status == 404 and self.applied
-
     def begin(self) -> None:
         """An attempt begins."""
         self.attempt += not self.refused

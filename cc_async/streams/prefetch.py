@@ -17,7 +17,7 @@ from cc_async.codec.decode import Envelope
 from cc_async.errors import ClientClosedError, PaginationError
 from cc_async.limits.protocol import Turn
 from cc_async.streams.cursor import NumberedLink, _same
-from cc_async.wire.links import bare
+from cc_async.wire.links import without_query
 
 _BLIND = 3
 """Guesses beyond the known link where nothing tells how many pages there are."""
@@ -36,7 +36,7 @@ class FetchPage(Protocol):
     """Gets one page."""
 
     def __call__(
-        self, link: str | None, *, turn: Turn, guessed: bool, on_resend: Callable[[], None]
+        self, link: str | None, *, turn: Turn, guessed: bool, on_retry: Callable[[], None]
     ) -> Coroutine[Any, Any, RawPage]:
         """The page behind a link, None for the first; a guessed one is not worth a second attempt."""
 
@@ -197,7 +197,9 @@ class Walk:
             return None
         fetch.href = link = self._check(fetch.href)
         if link in self._seen:
-            raise PaginationError("The link to the next page was followed before: the pages repeat.", url=bare(link))
+            raise PaginationError(
+                "The link to the next page was followed before: the pages repeat.", url=without_query(link)
+            )
         self._seen.add(link)
         if envelope.total is not None and envelope.contacts:
             self._numbers = -(-envelope.total // len(envelope.contacts))  # rounded up
@@ -262,7 +264,7 @@ class Walk:
     def _start(self, fetch: _Fetch, *, once: bool) -> None:
         fetch.once = once
         coroutine = self._fetch_page(
-            fetch.link, turn=fetch.turn, guessed=once, on_resend=partial(self._resent, fetch.turn)
+            fetch.link, turn=fetch.turn, guessed=once, on_retry=partial(self._resent, fetch.turn)
         )
         fetch.task = asyncio.create_task(coroutine)
         self._tasks.add(fetch.task)

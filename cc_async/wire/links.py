@@ -36,7 +36,7 @@ def next_href(links: Any) -> str | None:
     return found or None
 
 
-def follow(base: URL, href: str) -> str:
+def resolve_link(base: URL, href: str) -> str:
     """A link as a path with its query, byte for byte, once it is known to stay within the API.
 
     Raises:
@@ -45,13 +45,17 @@ def follow(base: URL, href: str) -> str:
     """
     origin = _ORIGIN.match(href)[0]  # type: ignore[index]  # it may be empty, so it always matches
     if _UNFIT.search(href) or (origin and not _same_origin(base, origin)):
-        raise PaginationError("The link to the next page leads to another server and was not followed.", url=bare(href))
+        raise PaginationError(
+            "The link to the next page leads to another server and was not followed.", url=without_query(href)
+        )
     relative = href[len(origin) :].partition("#")[0]
     path = relative.partition("?")[0]
     # Spelled as in the base URL too, because it is cut off there and put before the path again.
     inside = path.startswith(base.raw_path.rstrip("/") + "/")
     if not inside or "\\" in unquote(path) or ".." in unquote(path).split("/"):
-        raise PaginationError("The link to the next page leads out of the API and was not followed.", url=bare(href))
+        raise PaginationError(
+            "The link to the next page leads out of the API and was not followed.", url=without_query(href)
+        )
     return relative
 
 
@@ -63,12 +67,12 @@ def _same_origin(base: URL, origin: str) -> bool:
     return "@" not in origin and (url.scheme, url.host, url.port) == (base.scheme, base.host, base.port)
 
 
-def bare(href: str) -> str:
+def without_query(href: str) -> str:
     """A link fit to be shown: without its query, which may hold an address."""
     return redact(href.partition("?")[0])[:200]
 
 
-def target(base: URL, path: str, params: Mapping[str, Any] | None = None) -> str:
+def resolve_path(base: URL, path: str, params: Mapping[str, Any] | None = None) -> str:
     """A path that a user gave, or the link of an answer, as a path below the base URL with its query.
 
     Raises:
@@ -77,7 +81,7 @@ def target(base: URL, path: str, params: Mapping[str, Any] | None = None) -> str
     """
     prefix = base.raw_path.rstrip("/")
     try:
-        found = follow(base, path if path.startswith((prefix + "/", "http")) else f"{prefix}{path}")
+        found = resolve_link(base, path if path.startswith((prefix + "/", "http")) else f"{prefix}{path}")
     except PaginationError:
         found = ""
     if not found or not path.startswith(("/", "http")):

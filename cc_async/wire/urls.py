@@ -47,7 +47,7 @@ def check_endpoint(url: str | URL) -> URL:
     return parsed
 
 
-def segment(value: str) -> str:
+def quote_segment(value: str) -> str:
     """An id as one path segment, whatever characters it holds.
 
     Raises:

@@ -44,7 +44,7 @@ from cc_async.sandbox import Sandbox
 from cc_async.sandbox.faults import KINDS
 
 # A cell reads: requests sent, outcome (a question mark: with maybe_applied), and how often a write took effect.
-# sign_up+ is the sign-up under RetryPolicy(repeat_sign_up=True); tag stands for a POST elsewhere through cc.request.
+# sign_up+ is the sign-up with retry_create_or_update=True; tag stands for a POST elsewhere through cc.request.
 TABLE = """
 fault      when   | get,list | update    | delete    | resubscribe | create,tag,sign_up | sign_up+
 throttled  before | 2 ok     | 2 ok 1    | 2 ok 1    | 2 ok 1      | 2 ok 1             | 2 ok 1
@@ -237,7 +237,7 @@ def _permits(contact: dict[str, Any]) -> bool:
 
 
 def settings(case: Case) -> dict[str, Any]:
-    chosen: dict[str, Any] = {"retry": attrs.evolve(FAST, repeat_sign_up=case.operation == "sign_up+")}
+    chosen: dict[str, Any] = {"retry": attrs.evolve(FAST, retry_create_or_update=case.operation == "sign_up+")}
     if case.fault in SHORT:
         chosen["timeout"] = 0.2
     return chosen

@@ -16,20 +16,22 @@ from cc_async import (
     ConflictError,
     ConstantContactError,
     DecodeError,
+    Idempotency,
     InvalidRequestError,
     NotFoundError,
     PermissionDeniedError,
     QuotaExceededError,
     RateLimitError,
-    Repeat,
     RequestTimeoutError,
     RetryPolicy,
     ServerError,
     TokenRefreshError,
     TransportError,
 )
+from cc_async.codec.decode import Decoded
 from cc_async.errors import ErrorDetail
-from cc_async.http.retry import is_write, repeat_of
+from cc_async.http.call import Call
+from cc_async.http.retry import is_write
 
 THROTTLED = (ErrorDetail("throttled", "Too Many Requests"),)
 BULK = (ErrorDetail("activities.api.limit_exceeded", "More than 1000 bulk activities are queued."),)
@@ -69,39 +71,31 @@ DECISIONS: list[tuple[ConstantContactError, bool, bool, bool]] = [
 def test_what_is_repeated_depends_on_the_failure_and_on_the_request(
     failure: ConstantContactError, safe: bool, on_request: bool, never: bool
 ) -> None:
-    def repeats(repeat: Repeat, *, asked: bool = False) -> bool:
-        return RetryPolicy(repeat_sign_up=asked).pause(failure, repeat=repeat, attempt=1, elapsed=0.0) is not None
+    def repeats(idempotency: Idempotency, *, asked: bool = False) -> bool:
+        return (
+            RetryPolicy(retry_create_or_update=asked).pause(failure, idempotency=idempotency, attempt=1, elapsed=0.0)
+            is not None
+        )
 
-    assert repeats(Repeat.SAFE) is repeats(Repeat.SAFE, asked=True) is safe
-    assert repeats(Repeat.ON_REQUEST) is on_request
-    assert repeats(Repeat.ON_REQUEST, asked=True) is safe
-    assert repeats(Repeat.NEVER) is repeats(Repeat.NEVER, asked=True) is never
+    assert repeats(Idempotency.SAFE) is repeats(Idempotency.SAFE, asked=True) is safe
+    assert repeats(Idempotency.OPT_IN) is on_request
+    assert repeats(Idempotency.OPT_IN, asked=True) is safe
+    assert repeats(Idempotency.UNSAFE) is repeats(Idempotency.UNSAFE, asked=True) is never
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "repeat"),
-    [
-        ("GET", "/contacts?status=all", Repeat.SAFE),
-        ("HEAD", "/contacts", Repeat.SAFE),
-        ("GET", "/anything/else", Repeat.SAFE),
-        ("PUT", "/contacts/c1", Repeat.SAFE),
-        ("PUT", "/contacts/c1/?x=y", Repeat.SAFE),
-        ("PUT", "/contacts/a%2Fb", Repeat.SAFE),
-        ("PUT", "/contacts/resubscribe/c1", Repeat.NEVER),
-        ("PUT", "/contacts/", Repeat.NEVER),
-        ("PUT", "/contact_lists/l1", Repeat.NEVER),
-        ("PUT", "/other/contacts/c1", Repeat.NEVER),
-        ("DELETE", "/contacts/c1", Repeat.SAFE),
-        ("DELETE", "/contact_lists/l1", Repeat.SAFE),
-        ("POST", "/contacts", Repeat.NEVER),
-        ("POST", "/contacts/sign_up_form", Repeat.ON_REQUEST),
-        ("POST", "/contacts/sign_up_form/", Repeat.ON_REQUEST),
-        ("POST", "/activities/contact_delete", Repeat.NEVER),
-        ("PATCH", "/contacts/c1", Repeat.NEVER),
-    ],
-)
-def test_the_kind_of_a_request_follows_from_method_and_path(method: str, path: str, repeat: Repeat) -> None:
-    assert repeat_of(method, path) is repeat
+def test_only_reads_may_be_repeated_unless_an_operation_says_otherwise() -> None:
+    safe = {
+        method: Call(method=method, path="/anything", parse=lambda _: Decoded(None)).idempotency
+        for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+    }
+    reads = {"GET", "HEAD", "OPTIONS"}
+    assert {method for method, found in safe.items() if found is Idempotency.SAFE} == reads
+    assert {safe[method] for method in safe.keys() - reads} == {Idempotency.UNSAFE}
+
+
+def test_the_old_name_of_an_option_still_works_and_warns() -> None:
+    with pytest.warns(DeprecationWarning, match="retry_create_or_update"):
+        assert RetryPolicy(repeat_sign_up=True).retry_create_or_update
 
 
 def test_everything_but_reading_is_a_write() -> None:
@@ -113,7 +107,7 @@ DOWN = ServerError("", status=503)
 
 
 def pause(policy: RetryPolicy, failure: ConstantContactError = DOWN, **details: Any) -> float | None:
-    usual: dict[str, Any] = {"repeat": Repeat.SAFE, "attempt": 1, "elapsed": 0.0, "chance": lambda: 1.0}
+    usual: dict[str, Any] = {"idempotency": Idempotency.SAFE, "attempt": 1, "elapsed": 0.0, "chance": lambda: 1.0}
     return policy.pause(failure, **(usual | details))
 
 
@@ -133,7 +127,7 @@ def test_the_jitter_is_full(chance: float) -> None:
 
 def test_the_jitter_is_random_by_default() -> None:
     policy = RetryPolicy(first_pause=1.0)
-    found = [policy.pause(DOWN, repeat=Repeat.SAFE, attempt=1, elapsed=0.0) for _ in range(200)]
+    found = [policy.pause(DOWN, idempotency=Idempotency.SAFE, attempt=1, elapsed=0.0) for _ in range(200)]
     assert all(value is not None and 0.0 <= value < 1.0 for value in found)
     assert min(filter(None, found)) < 0.2
     assert max(filter(None, found)) > 0.8
@@ -173,7 +167,7 @@ def test_a_wish_beyond_the_time_that_is_left_ends_the_call() -> None:
 @pytest.mark.parametrize("value", [0, -1, math.nan])
 def test_numbers_that_make_no_sense_are_refused_by_name(name: str, value: float) -> None:
     with pytest.raises(InvalidRequestError, match=f"RetryPolicy.{name}"):
-        RetryPolicy(**{name: value})  # type: ignore[arg-type]  # repeat_sign_up is not among the names
+        RetryPolicy(**{name: value})  # type: ignore[arg-type]  # retry_create_or_update is not among the names
 
 
 def test_a_policy_is_a_value() -> None:
@@ -191,7 +185,7 @@ policies = st.builds(
     first_pause=positive,
     longest_pause=positive,
     longest_retry_after=positive,
-    repeat_sign_up=st.booleans(),
+    retry_create_or_update=st.booleans(),
 )
 wishes = st.none() | st.floats(min_value=0.0)
 
@@ -199,7 +193,7 @@ wishes = st.none() | st.floats(min_value=0.0)
 @given(
     policy=policies,
     row=st.sampled_from(DECISIONS),
-    repeat=st.sampled_from(Repeat),
+    idempotency=st.sampled_from(Idempotency),
     attempt=st.integers(1, 6_000),
     elapsed=st.floats(0.0, 1e10),
     wish=wishes,
@@ -209,7 +203,7 @@ def test_no_pause_is_negative_or_beyond_its_bounds_or_for_what_must_not_be_repea
     *,
     policy: RetryPolicy,
     row: tuple[ConstantContactError, bool, bool, bool],
-    repeat: Repeat,
+    idempotency: Idempotency,
     attempt: int,
     elapsed: float,
     wish: float | None,
@@ -217,7 +211,7 @@ def test_no_pause_is_negative_or_beyond_its_bounds_or_for_what_must_not_be_repea
 ) -> None:
     failure, safe, on_request, never = row
     found = policy.pause(
-        failure, repeat=repeat, attempt=attempt, elapsed=elapsed, retry_after=wish, chance=lambda: chance
+        failure, idempotency=idempotency, attempt=attempt, elapsed=elapsed, retry_after=wish, chance=lambda: chance
     )
     if found is None:
         return
@@ -225,5 +219,5 @@ def test_no_pause_is_negative_or_beyond_its_bounds_or_for_what_must_not_be_repea
     assert found >= min(wish or 0.0, policy.longest_retry_after)
     assert attempt < policy.attempts
     assert elapsed + found <= policy.total_time
-    asked = safe if policy.repeat_sign_up else on_request
-    assert {Repeat.SAFE: safe, Repeat.ON_REQUEST: asked, Repeat.NEVER: never}[repeat]
+    asked = safe if policy.retry_create_or_update else on_request
+    assert {Idempotency.SAFE: safe, Idempotency.OPT_IN: asked, Idempotency.UNSAFE: never}[idempotency]

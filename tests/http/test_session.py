@@ -244,7 +244,7 @@ async def test_whoever_fetched_is_told_the_moment_that_it_is_sent_again() -> Non
             method="GET",
             path="/contacts/c1",
             parse=lambda answer: Decoded(answer.body),
-            on_resend=lambda: sent.append(len(server.requests)),
+            on_retry=lambda: sent.append(len(server.requests)),
         )
         await cc._session.request(call)
     assert sent == [1, 2]

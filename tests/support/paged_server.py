@@ -21,7 +21,7 @@ from cc_async.errors import NotFoundError, ServerError
 from cc_async.limits.protocol import Limiter, Turn
 from cc_async.streams.pager import Pager, PageSource
 from cc_async.streams.prefetch import RawPage
-from cc_async.wire.links import follow
+from cc_async.wire.links import resolve_link
 from support.virtual_time import SlidingWindow
 
 T = TypeVar("T")
@@ -165,7 +165,7 @@ class MemoryApi:
     def of(cls, book: Book, **settings: Any) -> Self:
         return cls(read=lambda link: book.document(book.page_of(link)), page_of=book.page_of, **settings)
 
-    async def fetch(self, link: str | None, *, turn: Turn, guessed: bool, on_resend: Callable[[], None]) -> RawPage:
+    async def fetch(self, link: str | None, *, turn: Turn, guessed: bool, on_retry: Callable[[], None]) -> RawPage:
         self.turns.append(turn)
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
@@ -176,7 +176,7 @@ class MemoryApi:
                 if self.limiter is not None:
                     await self.limiter.acquire(turn)
                 if attempt:
-                    on_resend()
+                    on_retry()
                 document = await self._attempt(link)
                 if document is not None:
                     return raw(document)
@@ -209,7 +209,7 @@ class MemoryApi:
             PageSource(
                 fetch_page=self.fetch,
                 decode=_decode,
-                check=functools.partial(follow, BASE),
+                check=functools.partial(resolve_link, BASE),
                 identify=lambda item: item,
                 start=start,
                 size=size,

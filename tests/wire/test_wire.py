@@ -12,7 +12,7 @@ from yarl import URL
 
 from cc_async import InvalidRequestError
 from cc_async._secrets import Secret, redact
-from cc_async.wire.urls import check_endpoint, csv, is_loopback, query, segment, timestamp, with_query
+from cc_async.wire.urls import check_endpoint, csv, is_loopback, query, quote_segment, timestamp, with_query
 
 UNHURRIED = settings(deadline=None)  # the machine may be busy
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
@@ -36,7 +36,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
     ],
 )
 def test_an_id_travels_as_one_path_segment(value: str, quoted: str) -> None:
-    assert segment(value) == quoted
+    assert quote_segment(value) == quoted
 
 
 @UNHURRIED
@@ -44,10 +44,10 @@ def test_an_id_travels_as_one_path_segment(value: str, quoted: str) -> None:
 @example("..")
 @example("%2e%2e")
 def test_any_id_comes_back_whole_from_a_url_parser(value: str) -> None:
-    url = f"{BASE_URL}/contacts/{segment(value)}"
+    url = f"{BASE_URL}/contacts/{quote_segment(value)}"
     assert unquote(urlsplit(url).path.removeprefix("/v3/contacts/")) == value
     parsed = URL(url, encoded=True)
-    assert parsed.raw_parts == ("/", "v3", "contacts", segment(value))
+    assert parsed.raw_parts == ("/", "v3", "contacts", quote_segment(value))
     assert parsed.raw_path_qs == parsed.raw_path
     assert parsed.fragment == ""
 
@@ -55,12 +55,12 @@ def test_any_id_comes_back_whole_from_a_url_parser(value: str) -> None:
 @pytest.mark.parametrize("value", ["", None, 7, b"id"])
 def test_an_id_that_is_no_text_is_refused(value: Any) -> None:
     with pytest.raises(InvalidRequestError, match="not empty"):
-        segment(value)
+        quote_segment(value)
 
 
 def test_an_id_that_is_no_unicode_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match="Unicode"):
-        segment("a\ud800")
+        quote_segment("a\ud800")
 
 
 @UNHURRIED

@@ -11,10 +11,11 @@ import attrs
 from cc_async.codec.decode import Decoded, Envelope, decode, dumps, envelope
 from cc_async.errors import InvalidRequestError
 from cc_async.http.call import Answer, Call
+from cc_async.http.retry import Idempotency
 from cc_async.models.contact_requests import CreateContactRequest, CreateOrUpdateContactRequest, UpdateContactRequest
 from cc_async.models.contacts import Contact, ContactCounts, ContactXref, CreateOrUpdateContactResult, SmsEngagement
 from cc_async.resources.contacts.filters import Several, _included
-from cc_async.wire.urls import csv, segment, with_query
+from cc_async.wire.urls import csv, quote_segment, with_query
 
 T = TypeVar("T")
 XREFS_AT_MOST = 500
@@ -35,7 +36,7 @@ def _nothing(_: Answer) -> Decoded[None]:
 
 def contact_path(contact_id: str) -> str:
     """The path of one contact."""
-    return f"/contacts/{segment(contact_id)}"
+    return f"/contacts/{quote_segment(contact_id)}"
 
 
 def create(request: CreateContactRequest) -> Call[Contact]:
@@ -54,6 +55,7 @@ def create_or_update(request: CreateOrUpdateContactRequest) -> Call[CreateOrUpda
     return Call(
         method="POST",
         path="/contacts/sign_up_form",
+        idempotency=Idempotency.OPT_IN,
         body=dumps(request),
         parse=_reads(CreateOrUpdateContactResult),
     )
@@ -61,7 +63,13 @@ def create_or_update(request: CreateOrUpdateContactRequest) -> Call[CreateOrUpda
 
 def delete(contact_id: str) -> Call[None]:
     """DELETE /contacts/{contact_id}."""
-    return Call(method="DELETE", path=contact_path(contact_id), parse=_nothing)
+    return Call(
+        method="DELETE",
+        path=contact_path(contact_id),
+        parse=_nothing,
+        idempotency=Idempotency.SAFE,
+        succeeded_before=lambda response: response.status == 404,
+    )
 
 
 def get(contact_id: str, include: Several = ()) -> Call[Contact]:
@@ -89,13 +97,19 @@ def id_xrefs(sequence_ids: Iterable[str | int]) -> Call[list[ContactXref]]:
 
 def sms_engagement_history(contact_id: str) -> Call[list[SmsEngagement]]:
     """GET /contacts/sms_engagement_history/{contact_id}."""
-    path = f"/contacts/sms_engagement_history/{segment(contact_id)}"
+    path = f"/contacts/sms_engagement_history/{quote_segment(contact_id)}"
     return Call(method="GET", path=path, parse=_reads(list[SmsEngagement]))
 
 
 def update(contact_id: str, request: UpdateContactRequest) -> Call[Contact]:
     """PUT /contacts/{contact_id}."""
-    return Call(method="PUT", path=contact_path(contact_id), body=dumps(request), parse=_reads(Contact))
+    return Call(
+        method="PUT",
+        path=contact_path(contact_id),
+        idempotency=Idempotency.SAFE,
+        body=dumps(request),
+        parse=_reads(Contact),
+    )
 
 
 def resubscribe(contact_id: str, list_ids: Iterable[str]) -> Call[None]:
@@ -103,7 +117,7 @@ def resubscribe(contact_id: str, list_ids: Iterable[str]) -> Call[None]:
     ids = [list_ids] if isinstance(list_ids, str) else list(list_ids)
     if not ids:
         raise InvalidRequestError("list_ids must name at least one list.")
-    path = f"/contacts/resubscribe/{segment(contact_id)}"
+    path = f"/contacts/resubscribe/{quote_segment(contact_id)}"
     return Call(method="PUT", path=path, body=dumps({"list_ids": ids}), parse=_nothing)
 
 

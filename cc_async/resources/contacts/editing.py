@@ -17,7 +17,7 @@ from cc_async.errors import (
     InvalidRequestError,
 )
 from cc_async.http.call import Answer, Call
-from cc_async.http.retry import Repeat
+from cc_async.http.retry import Idempotency
 from cc_async.http.session import Session
 from cc_async.limits.protocol import Turn
 from cc_async.models.contact_requests import ContactChanges, EmailAddressUpdate
@@ -98,7 +98,7 @@ class Edit:
             body=dumps(body),
             parse=lambda answer: decode(answer.body, Contact),
             turn=Turn(stream=self.background),
-            repeat=Repeat.NEVER,  # as it stands: after a lost answer somebody else may have written
+            idempotency=Idempotency.UNSAFE,  # after a lost response somebody else may have written meanwhile
         )
 
     def _check(self, raw: dict[str, Any], lost: ConstantContactError | None) -> None:
@@ -117,7 +117,7 @@ class Edit:
             return None
         asked = retry_after(failure.headers) if isinstance(failure, ApiError) else None
         return self.session.retry.pause(
-            failure, repeat=Repeat.SAFE, attempt=attempt, elapsed=elapsed, retry_after=asked
+            failure, idempotency=Idempotency.SAFE, attempt=attempt, elapsed=elapsed, retry_after=asked
         )
 
 

@@ -19,7 +19,7 @@ from cc_async.resources.contacts.filters import ContactFilters, list_params
 from cc_async.streams.cursor import NumberedLink
 from cc_async.streams.pager import Pager, PageSource
 from cc_async.streams.prefetch import RawPage
-from cc_async.wire.links import follow
+from cc_async.wire.links import resolve_link
 from cc_async.wire.urls import with_query
 
 READ_AHEAD = 12
@@ -34,12 +34,12 @@ def contact_stream(session: Session, filters: ContactFilters) -> Pager[Contact]:
     """A stream over the contacts that match, which sends nothing yet."""
     params = list_params(filters)
     start = filters.get("start")
-    link = None if start is None else follow(session.base_url, start)
+    link = None if start is None else resolve_link(session.base_url, start)
     include = params.get("include") or _values(link).get("include")
 
     def check(href: str) -> str:
         # Whether `include` rides in the cursor is unknown; sent again beside it, it works either way.
-        return _beside(follow(session.base_url, href), {"include": include})
+        return _beside(resolve_link(session.base_url, href), {"include": include})
 
     cursor = _cursor(link)
     if link is None:
@@ -89,7 +89,7 @@ class _Fetcher:
     first: str
     segment_timeout: float
 
-    async def fetch(self, link: str | None, *, turn: Turn, guessed: bool, on_resend: Callable[[], None]) -> RawPage:
+    async def fetch(self, link: str | None, *, turn: Turn, guessed: bool, on_retry: Callable[[], None]) -> RawPage:
         """Get one page."""
         path = self.first if not turn.stream else cast(str, link)
         call = Call(
@@ -98,7 +98,7 @@ class _Fetcher:
             parse=page,
             turn=turn,
             retry=attrs.evolve(self.session.retry, attempts=1) if guessed else None,
-            on_resend=on_resend,
+            on_retry=on_retry,
         )
         deadline = asyncio.get_running_loop().time() + self.segment_timeout
         pause = _FIRST_PAUSE
@@ -107,5 +107,5 @@ class _Fetcher:
                 raise SegmentNotReadyError("The API is still computing the segment: ask again later.")
             await self.session.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-            on_resend()
+            on_retry()
         return RawPage(response.status, response.headers, response.data)
