@@ -87,7 +87,7 @@ def test_every_folder_has_its_place_in_the_order() -> None:
 def test_the_check_sees_imports_of_every_kind() -> None:
     assert "wire.links" in set(imports(ROOT / "codec" / "decode.py"))
     assert "resources.contacts.calls" in set(imports(ROOT / "resources" / "contacts" / "__init__.py"))
-    assert "sandbox.answers" in set(imports(ROOT / "sandbox" / "handlers.py"))
+    assert "sandbox.responses" in set(imports(ROOT / "sandbox" / "server.py"))
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)

@@ -1,5 +1,10 @@
-"""Chance that a seed repeats: every identifier, token and delay of a sandbox comes from here."""
+"""Repeatable chance: every identifier, token, contact and delay of a sandbox follows from its seed."""
 
+from collections.abc import Sequence
+from random import Random
+from typing import TypeVar
+
+T = TypeVar("T")
 _MASK = (1 << 64) - 1
 
 
@@ -29,13 +34,20 @@ def secret(*numbers: int) -> str:
 
 
 class Dice:
-    """A stream of numbers between 0 and 1 which the seed decides."""
+    """Random numbers and choices which the seed decides."""
 
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-        self._rolled = 0
+    def __init__(self, *seed: int) -> None:
+        self.roll = Random(repr(seed)).random  # noqa: S311  # repeatable test data, not cryptography
 
-    def roll(self) -> float:
-        """Return the next number."""
-        self._rolled += 1
-        return mix(self._seed, self._rolled) / (_MASK + 1)
+    def below(self, bound: int) -> int:
+        """Return a whole number from 0 to `bound` - 1."""
+        return int(self.roll() * bound)
+
+    def pick(self, options: Sequence[T]) -> T:
+        """Return one of the options."""
+        return options[int(self.roll() * len(options))]
+
+    def some(self, options: Sequence[T], count: int) -> list[T]:
+        """Return up to `count` different options, in their order."""
+        places = {self.below(len(options)) for _ in range(count)} if options else ()
+        return [options[place] for place in sorted(places)]

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import attrs
 import msgspec
 
-from .answers import BULK, QUOTA, THROTTLED, Answer, Shape, document, html, shaped
+from .responses import QUEUE_FULL, QUOTA, THROTTLED, Response, Shape, document, html, shaped
 
 Kind: TypeAlias = Literal[
     "latency",
@@ -28,9 +28,9 @@ Kind: TypeAlias = Literal[
     "link",
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
-REFUSALS: Mapping[str, Answer] = {"throttled": THROTTLED, "quota": QUOTA, "bulk": BULK}
-SILENT = ("cut", "hang")  # kinds that answer nothing
-_SPOILERS = ("cut_body", "truncated", "broken", "mutate", "link")  # kinds that need the true answer
+REFUSALS: Mapping[str, Response] = {"throttled": THROTTLED, "quota": QUOTA, "bulk": QUEUE_FULL}
+SILENT = ("cut", "hang")  # kinds without any response
+_SPOILERS = ("cut_body", "truncated", "broken", "mutate", "link")  # kinds that need the true response
 
 
 @attrs.frozen(kw_only=True)
@@ -55,7 +55,7 @@ class Fault:
     shape: Shape = "array"  # status
     key: str = "contacts.api.internal_error"  # status
     message: str = "Something went wrong."  # status
-    headers: Mapping[str, str] = attrs.field(factory=dict)  # of any kind that answers
+    headers: Mapping[str, str] = attrs.field(factory=dict)  # of any kind with a response
     body: bytes = b""  # body
     content_type: str = "application/json"  # body
     location: str = "https://elsewhere.example.com/"  # redirect
@@ -76,24 +76,25 @@ class Fault:
         """Whether the request never reaches the service."""
         return self.when == "before" and self.kind not in ("latency", *_SPOILERS)
 
-    def spoil(self, answer: Answer) -> Answer:
-        """Return what this fault makes of the true answer."""
+    def spoil(self, response: Response) -> Response:
+        """Return what this fault makes of the true response."""
         if self.kind in _SPOILERS:
-            if not answer.body:
-                return answer
-            changed = attrs.evolve(answer, body=self._spoiled(answer.body))
+            body = response.body or b"".join(response.chunks)
+            if not body:
+                return response
+            changed = attrs.evolve(response, body=self._spoiled(body), chunks=())
         else:
-            changed = self._instead() or answer
+            changed = self._instead() or response
         return attrs.evolve(changed, headers={**changed.headers, **self.headers})
 
-    def _instead(self) -> Answer | None:
+    def _instead(self) -> Response | None:
         if self.kind == "status":
             return shaped(self.status, self.shape, self.key, self.message)
         others = {
             "html": html(200, "Welcome"),
-            "redirect": Answer(302, headers={"Location": self.location}),
+            "redirect": Response(302, headers={"Location": self.location}),
             "segment_processing": document({"contacts": [], "status": "processing"}, 202),
-            "body": Answer(self.status, self.body, self.content_type),
+            "body": Response(self.status, self.body, self.content_type),
         }
         return REFUSALS.get(self.kind) or others.get(self.kind)
 

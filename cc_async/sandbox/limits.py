@@ -3,7 +3,7 @@
 from array import array
 from collections import deque
 
-from .answers import QUOTA, THROTTLED, Answer
+from .responses import QUOTA, THROTTLED, Response
 from .settings import Enforcement, Settings
 
 _DAY = 86_400
@@ -66,7 +66,7 @@ class Limits:
         """Count requests that other machines with the same key have made today."""
         self._day = (self._today(), self.spent_today + requests)
 
-    def admit(self, now: float) -> Answer | None:
+    def admit(self, now: float) -> Response | None:
         """Count one arrival; return the refusal, or None where it may pass."""
         self.arrivals.append(now)
         settings = self._settings

@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, urlencode
 
 import attrs
 
-from .answers import Answer, document, html, shaped
 from .chance import mix, secret
+from .responses import Response, document, html, shaped
 from .settings import Settings
 
 _CODE_LIFETIME = 600
@@ -56,7 +56,7 @@ class Denied(Exception):  # noqa: N818 - an answer of the token endpoint, not an
 
     def __init__(self, error: str, description: str, status: int = 400) -> None:
         super().__init__(error, description)
-        self.answer = shaped(status, "oauth", error, description)
+        self.response = shaped(status, "oauth", error, description)
 
 
 class Authorization:
@@ -123,8 +123,8 @@ class Authorization:
                 return
         raise KeyError(user_code)
 
-    def authorize(self, query: str) -> Answer:
-        """Answer the browser that asks for a code, as if a person had agreed."""
+    def authorize(self, query: str) -> Response:
+        """Response the browser that asks for a code, as if a person had agreed."""
         given = dict(parse_qsl(query))
         redirect = given.get("redirect_uri", "")
         if given.get("client_id") != self.client_id or not redirect:
@@ -137,9 +137,9 @@ class Authorization:
             expires = self._now() + _CODE_LIFETIME
             self._codes[outcome["code"]] = _Code(redirect, given.get("scope", ""), given.get("code_challenge"), expires)
         joint = "&" if "?" in redirect else "?"
-        return Answer(302, headers={"Location": f"{redirect}{joint}{urlencode(outcome | state)}"})
+        return Response(302, headers={"Location": f"{redirect}{joint}{urlencode(outcome | state)}"})
 
-    def device(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def device(self, body: bytes, headers: Mapping[str, str]) -> Response:
         """Start a device grant."""
         form = _form(body, headers)
         self._authenticate(form, headers)
@@ -159,8 +159,8 @@ class Authorization:
             }
         )
 
-    def token(self, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Answer a request for tokens."""
+    def token(self, body: bytes, headers: Mapping[str, str]) -> Response:
+        """Response a request for tokens."""
         agent = headers.get("User-Agent", "")
         if self._settings.refuse_default_agents and (not agent or agent.startswith(("Python/", "python-"))):
             return html(403, "Forbidden")

@@ -6,20 +6,22 @@ import struct
 import zlib
 from collections.abc import Mapping
 from email.utils import formatdate
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, cast
 
 import attrs
 from aiohttp import web
 
-from .answers import ACCESS_DENIED, THROTTLED, UNAUTHORIZED, Answer
+from .api.contacts.store import Store
+from .api.service import Api
 from .chance import Dice, identifier
 from .faults import REFUSALS, SILENT, Fault, Faults, Kind
-from .handlers import Api, Call, is_write
 from .limits import Limits, RateMeter
 from .oauth import Authorization, Denied
+from .requests import Call, Handler
+from .responses import ACCESS_DENIED, THROTTLED, UNAUTHORIZED, Response
 from .settings import Settings
-from .store import Store
 
 _OAUTH = "/oauth2/default/v1"
 _ENDPOINTS = {
@@ -27,6 +29,7 @@ _ENDPOINTS = {
     f"{_OAUTH}/authorize": "authorize",
     f"{_OAUTH}/device/authorize": "device",
 }
+_SCOPES = {"/v3/account/user/privileges": "", "/v3/account/": "account_read"}
 _SECRET_HEADERS = ("authorization", "cookie")
 _COMPRESSED_FROM = 1024  # bytes
 _LARGEST_BODY = 16 << 20
@@ -56,9 +59,9 @@ class Sandbox(Settings):
 
     store: Store = attrs.field(init=False)
     requests: list[Record] = attrs.field(init=False, factory=list)
-    _limits: Limits = attrs.field(init=False)
+    limits: Limits = attrs.field(init=False)
     _token_meter: RateMeter = attrs.field(init=False, factory=RateMeter)
-    _authorization: Authorization = attrs.field(init=False)
+    oauth: Authorization = attrs.field(init=False)
     _faults: Faults = attrs.field(init=False, factory=Faults)
     _api: Api = attrs.field(init=False)
     _dice: Dice = attrs.field(init=False)
@@ -66,11 +69,11 @@ class Sandbox(Settings):
     _origin: str = attrs.field(init=False, default="")
 
     def __attrs_post_init__(self) -> None:
-        self.store = Store(self)
-        self._limits = Limits(self)
-        self._authorization = Authorization(self)
-        self._authorization.grant()
-        self._api = Api(self, self.store)
+        self.limits = Limits(self)
+        self.oauth = Authorization(self)
+        self.oauth.grant()
+        self._api = Api(self)
+        self.store = self._api.store
         self._dice = Dice(self.seed)
 
     async def __aenter__(self) -> Self:
@@ -87,7 +90,9 @@ class Sandbox(Settings):
         if self._runner is not None:
             return
         app = web.Application(client_max_size=_LARGEST_BODY)
-        app.router.add_route("*", "/{path:.*}", self._serve)
+        for method, path, handler in self._api.routes:
+            app.router.add_route(method, f"/v3{path}", partial(self._serve, handler))
+        app.router.add_route("*", "/{path:.*}", partial(self._serve, _deny))
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_PATIENCE)
         self._runner = runner
         try:
@@ -128,46 +133,46 @@ class Sandbox(Settings):
     @property
     def client_id(self) -> str:
         """The application's id, which is also its API key."""
-        return self._authorization.client_id
+        return self.oauth.client_id
 
     @property
     def client_secret(self) -> str:
         """The secret of the application, where it is a confidential one."""
-        return self._authorization.client_secret
+        return self.oauth.client_secret
 
     @property
     def access_token(self) -> str:
         """An access token that is valid now."""
-        return self._authorization.current()
+        return self.oauth.current()
 
     @property
     def refresh_token(self) -> str:
         """A refresh token that is valid now; the newest one."""
-        return self._authorization.current_refresh_token()
+        return self.oauth.current_refresh_token()
 
     @property
     def refreshes(self) -> int:
         """How often a refresh token was exchanged."""
-        return self._authorization.refreshes
+        return self.oauth.refreshes
 
     @property
     def spent_token_uses(self) -> int:
         """How often a refresh token that was spent was sent again."""
-        return self._authorization.spent_token_uses
+        return self.oauth.spent_token_uses
 
     @property
     def throttled(self) -> int:
         """How many requests were refused because too many came in a second."""
-        return self._limits.throttled
+        return self.limits.throttled
 
     @property
     def spent_today(self) -> int:
         """How many requests counted against the quota of the current UTC day."""
-        return self._limits.spent_today
+        return self.limits.spent_today
 
     def max_in_window(self, seconds: float | None = None) -> int:
         """Return the most requests to the API that arrived within any `seconds` (`per`, if not given)."""
-        return self._limits.most_within(self.per if seconds is None else seconds)
+        return self.limits.most_within(self.per if seconds is None else seconds)
 
     def applied(self, method: str, path: str = "") -> int:
         """Count the writes to the API that took effect, by method and the beginning of the path under /v3."""
@@ -180,23 +185,23 @@ class Sandbox(Settings):
 
     def revoke(self, token: str) -> None:
         """End one access or refresh token before its time."""
-        self._authorization.revoke(token)
+        self.oauth.revoke(token)
 
     def expire_access_tokens(self) -> None:
         """End all access tokens that were issued so far."""
-        self._authorization.expire()
+        self.oauth.expire()
 
     def approve_device(self, user_code: str) -> None:
         """Let the person with that code agree; raises KeyError for an unknown code."""
-        self._authorization.decide(user_code, "approved")
+        self.oauth.decide(user_code, "approved")
 
     def deny_device(self, user_code: str) -> None:
         """Let the person with that code refuse; raises KeyError for an unknown code."""
-        self._authorization.decide(user_code, "denied")
+        self.oauth.decide(user_code, "denied")
 
     def spend_quota(self, requests: int) -> None:
         """Count requests that other users of the same key made today."""
-        self._limits.spend(requests)
+        self.limits.spend(requests)
 
     def fault(self, kind: Kind, **details: Any) -> Fault:
         """Order something to go wrong; `details` are the attributes of `Fault`."""
@@ -208,28 +213,30 @@ class Sandbox(Settings):
         """Forget all faults that are still to happen."""
         self._faults.clear()
 
-    async def _serve(self, request: web.Request) -> web.StreamResponse:
+    async def _serve(self, handler: Handler, request: web.Request) -> web.StreamResponse:
         await asyncio.sleep(2 * self.arrival_jitter * self._dice.roll())
-        body, query = await request.read(), request.rel_url.raw_query_string
-        call = Call(request.method, request.rel_url.raw_path, query, request.headers, body)
-        arrived, endpoint = self.monotonic(), _ENDPOINTS.get(call.path, "api")
+        body, query, path = await request.read(), request.rel_url.raw_query_string, request.rel_url.raw_path
+        call = Call(request.method, path, query, request.headers, body, handler, request.match_info)
+        arrived, endpoint = self.monotonic(), _ENDPOINTS.get(path, "api")
         faults: list[Fault] = []
         applied, status = False, 0
-        answer = self._gateway(call, endpoint, arrived)
+        response = self._gateway(call, endpoint, arrived)
         try:
-            if answer is None:
+            if response is None:
                 faults = self._faults.due(call.method, call.path, call.query, refusals=False)
                 await asyncio.sleep(sum(fault.seconds for fault in faults if fault.when == "before"))
-                answer, applied = self._answer(call, endpoint, faults)
-            status = 0 if any(fault.kind in SILENT for fault in faults) else answer.status
+                while self._api.jobs.step():  # noqa: ASYNC110  # lets others run between the slices of a large job
+                    await asyncio.sleep(0)
+                response, applied = self._respond(call, endpoint, faults)
+            status = 0 if any(fault.kind in SILENT for fault in faults) else response.status
         finally:
             self.requests.append(_record(call, endpoint, arrived, status, applied=applied))
         late = sum(fault.seconds for fault in faults if fault.when == "after")
         await asyncio.sleep(max(0.0, late + self.latency + self.jitter * (2 * self._dice.roll() - 1)))
         worst = next((fault for fault in faults if fault.kind != "latency"), None)
-        return await self._deliver(request, answer, worst)
+        return await self._deliver(request, response, worst)
 
-    def _gateway(self, call: Call, endpoint: str, arrived: float) -> Answer | None:
+    def _gateway(self, call: Call, endpoint: str, arrived: float) -> Response | None:
         """Return the refusal of whatever stands before the services; None where a request may pass."""
         for fault in self._faults.due(call.method, call.path, call.query, refusals=True):
             return fault.spoil(REFUSALS[fault.kind])
@@ -237,39 +244,41 @@ class Sandbox(Settings):
             rate = self.token_rate if endpoint == "token" else None
             passes = rate is None or self._token_meter.admit(arrived, rate, 1.0, "sliding")
             return None if passes else THROTTLED
-        refusal = self._limits.admit(arrived)
+        refusal = self.limits.admit(arrived)
         if refusal is not None:
             return refusal
-        scope = self._authorization.scope_of(call.headers.get("Authorization", ""))
+        scope = self.oauth.scope_of(call.headers.get("Authorization", ""))
         if scope is None:
             return UNAUTHORIZED
-        return None if call.path.startswith("/v3/") and "contact_data" in scope.split() else ACCESS_DENIED
+        needed = next((scope for start, scope in _SCOPES.items() if call.path.startswith(start)), "contact_data")
+        allowed = call.path.startswith("/v3/") and (not needed or needed in scope.split())
+        return None if allowed else ACCESS_DENIED
 
-    def _answer(self, call: Call, endpoint: str, faults: list[Fault]) -> tuple[Answer, bool]:
+    def _respond(self, call: Call, endpoint: str, faults: list[Fault]) -> tuple[Response, bool]:
         """Let the service answer unless a fault comes before it; return what to say, and whether it wrote."""
-        true, applied = Answer(500), False
+        true, applied = Response(500), False
         if not any(fault.spares_the_write for fault in faults):
             true = self._service(call, endpoint)
             succeeded = 200 <= true.status < 300
-            applied = succeeded and is_write(call.method)
+            applied = succeeded and call.method != "GET"
         for fault in faults:
             true = fault.spoil(true)
         return true, applied
 
-    def _service(self, call: Call, endpoint: str) -> Answer:
+    def _service(self, call: Call, endpoint: str) -> Response:
         if endpoint == "api":
             return self._api.answer(attrs.evolve(call, path=call.path.removeprefix("/v3")))
         if endpoint == "authorize":
-            return self._authorization.authorize(call.query)
+            return self.oauth.authorize(call.query)
         try:
             if endpoint == "device":
-                return self._authorization.device(call.body, call.headers)
-            return self._authorization.token(call.body, call.headers)
+                return self.oauth.device(call.body, call.headers)
+            return self.oauth.token(call.body, call.headers)
         except Denied as denied:
-            return denied.answer
+            return denied.response
 
-    async def _deliver(self, request: web.Request, answer: Answer, fault: Fault | None) -> web.StreamResponse:
-        body, headers = answer.body, self._headers(answer)
+    async def _deliver(self, request: web.Request, given: Response, fault: Fault | None) -> web.StreamResponse:
+        body, headers = given.body, self._headers(given)
         accepted = request.headers.get("Accept-Encoding", "")
         if self.compress and len(body) > _COMPRESSED_FROM and "gzip" in accepted:
             packer = zlib.compressobj(1, wbits=31)
@@ -278,31 +287,46 @@ class Sandbox(Settings):
         if fault is not None and fault.kind == "hang":
             await asyncio.Event().wait()
         if fault is not None and fault.kind in ("cut", "cut_body"):
-            response = web.StreamResponse(status=answer.status, headers=headers)
+            response = web.StreamResponse(status=given.status, headers=headers)
             if fault.kind == "cut_body":
                 response.content_length = len(body)
                 await response.prepare(request)
                 await response.write(body[: len(body) // 2])
             _cut(request, reset=fault.reset)
             return response
-        return web.Response(status=answer.status, body=body or None, headers=headers)
+        if given.chunks:
+            return await _stream(request, given, headers)
+        return web.Response(status=given.status, body=body or None, headers=headers)
 
-    def _headers(self, answer: Answer) -> dict[str, str]:
+    def _headers(self, given: Response) -> dict[str, str]:
         number = len(self.requests)
         headers = {
             "x-amzn-RequestId": identifier(self.seed, 301, number),
             "x-eig-tracking-id": identifier(self.seed, 302, number),
             "Date": formatdate(self.clock(), usegmt=True),
         }
-        if answer.body:
-            headers["Content-Type"] = f"{answer.content_type}; charset=utf-8"
-        return {**headers, **answer.headers}
+        if given.body or given.chunks:
+            headers["Content-Type"] = f"{given.content_type}; charset=utf-8"
+        return {**headers, **given.headers}
+
+
+def _deny(_: Call) -> Response:
+    return ACCESS_DENIED
 
 
 async def serve(box: Sandbox) -> None:
     """Run a sandbox until the task is cancelled."""
     async with box:
         await asyncio.Event().wait()
+
+
+async def _stream(request: web.Request, given: Response, headers: Mapping[str, str]) -> web.StreamResponse:
+    response = web.StreamResponse(status=given.status, headers=headers)
+    await response.prepare(request)
+    for chunk in given.chunks:
+        await response.write(chunk)
+    await response.write_eof()
+    return response
 
 
 def _record(call: Call, endpoint: str, arrived: float, status: int, *, applied: bool) -> Record:

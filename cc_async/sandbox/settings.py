@@ -10,6 +10,8 @@ Cursor: TypeAlias = Literal["page", "opaque", "lying", "switching"]
 EndStyle: TypeAlias = Literal["absent", "null", "empty", "no_next"]
 Enforcement: TypeAlias = Literal["sliding", "fixed", "bucket"]
 Order: TypeAlias = Literal["created", "updated", "id", "shuffled"]
+JobOrder: TypeAlias = Literal["created", "newest"]
+JobErrors: TypeAlias = Literal["strings", "objects"]
 _one_of = attrs.validators.in_
 
 
@@ -44,6 +46,16 @@ class Settings:
     touch_on_delete: bool = True
     put_keeps_email: bool = True  # whether a PUT without email_address leaves the address as it was
     confirmed_opt_in: bool = False
+    internal_links: bool = False  # whether links to next pages of lists, tags and so on are internal paths
+
+    job_seconds: float = 0.2  # duration of a bulk job, to which its rows are added
+    job_rows_per_second: float = 20_000
+    jobs_at_once: int | None = 1  # 1: one after another; None: all at once
+    job_order: JobOrder = attrs.field(default="created", validator=_one_of(("created", "newest")))
+    job_queue: int = 1_000  # unfinished jobs, above which the third kind of 429 comes
+    job_state: str = "completed"  # how jobs end; if not completed, nothing of them is applied
+    job_counters: bool = True  # whether activities have counters
+    job_errors: JobErrors = attrs.field(default="strings", validator=_one_of(("strings", "objects")))
 
     rotating: bool = True  # refresh tokens work once; else they are long-lived
     refresh_token_in_answer: bool = True  # a long-lived one may be left out of the answer to a refresh

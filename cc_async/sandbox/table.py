@@ -1,195 +1,226 @@
-"""The contacts and their index: columns of what can be searched, JSON made only when it is asked for."""
+"""The contacts in SQLite: columns for what can be searched, JSON for the rest once a contact was written.
 
-from array import array
-from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeAlias
+A contact that nobody has written is generated when it is read, so that 200,000 of them stay small.
+"""
 
+import sqlite3
+import weakref
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Any
+
+import attrs
 import msgspec
 
-from .chance import identifier, mix
-from .generate import DELETED, SMS_STATUSES, STATUSES, SUBRESOURCES, Entry, Generator, Parts
+from .chance import mix
+from .generate import DELETED, SUBRESOURCES, Document, Entry, make_document, make_entry
 from .settings import Settings
 from .stamps import moment
 
-Test: TypeAlias = Callable[[int], bool]
-Document: TypeAlias = dict[str, Any]
-ALL = tuple(range(1, len(SUBRESOURCES) + 1))
-_KEPT_VIEWS = 16
-
-
-class View:
-    """The rows that pass some tests, in the order of the collection; true after every write."""
-
-    def __init__(self, tests: Sequence[Test], rows: Iterable[int], rank: Callable[[int], Any]) -> None:
-        self._tests, self._rank = tests, rank
-        self.rows = list(rows)
-        for test in tests:
-            self.rows = [row for row in self.rows if test(row)]
-
-    def drop(self, row: int) -> None:
-        """Take out a row that is about to change."""
-        place = bisect_left(self.rows, self._rank(row), key=self._rank)
-        if self.rows[place : place + 1] == [row]:
-            del self.rows[place]
-
-    def add(self, row: int) -> None:
-        """Put in a row that has changed, if it passes."""
-        if all(test(row) for test in self._tests):
-            insort(self.rows, row, key=self._rank)
+_COLUMNS = ", ".join(field.name for field in attrs.fields(Entry)).replace("email", "coalesce(email, '')")
+_SCHEMA = """
+CREATE TABLE contacts (
+    "row" INTEGER PRIMARY KEY, contact_id TEXT UNIQUE, email TEXT UNIQUE, created INTEGER, updated INTEGER,
+    opted_out INTEGER, status TEXT, sms TEXT, lists TEXT, tags TEXT, "rank" INTEGER, document BLOB
+)
+"""
+_INSERT = "INSERT INTO contacts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_UPDATE = """UPDATE contacts SET contact_id = ?, email = ?, created = ?, updated = ?, opted_out = ?, status = ?,
+    sms = ?, lists = ?, tags = ?, document = ? WHERE "row" = ?"""
+_SELECT = f'SELECT {_COLUMNS}, document FROM contacts WHERE "row" = ?'  # noqa: S608  # our own names
+_ORDERS = {"created": 'created, "row"', "updated": 'updated, "row"', "id": "contact_id", "shuffled": '"rank"'}
+_KEPT_RESULTS = 16
+_CORE = frozenset(SUBRESOURCES)
 
 
 class Table:
-    """Rows of contacts, numbered in the order of their creation."""
+    """Rows of contacts, numbered in the order of their creation.
 
-    def __init__(self, settings: Settings) -> None:
-        seed = settings.seed
-        self.settings = settings
-        self.list_ids = [identifier(seed, 101, place) for place in range(12)]
-        self.tag_ids = [identifier(seed, 102, place) for place in range(8)]
-        self.field_ids = [identifier(seed, 103, place) for place in range(6)]
-        self.ids: list[str] = []
-        self.by_id: dict[str, int] = {}
-        self.by_email: dict[str, int] = {}
-        self.emails: list[str] = []
-        self.created, self.updated, self.opted_out = array("q"), array("q"), array("q")
-        self.status, self.sms = bytearray(), bytearray()
-        self.lists: list[int] = []
-        self.tags: list[int] = []
-        self._generator = Generator(seed, tuple(self.list_ids), tuple(self.tag_ids), self.field_ids)
-        self._written: dict[int, Parts] = {}
-        self._views: dict[tuple[Any, ...], View] = {}
-        for row in range(settings.contacts):
-            self._append(self._generator.entry(row))
-        self._all = View((), sorted(range(len(self.ids)), key=self._rank), self._rank)
+    `lists` and `tags` hold the ids a contact belongs to between commas (`,a,b,`): bulk changes are one statement.
+    """
+
+    def __init__(
+        self, settings: Settings, lists: Collection[str], tags: Collection[str], fields: Collection[str]
+    ) -> None:
+        self._settings = settings
+        self._lists, self._tags, self._fields = lists, tags, fields
+        self._seeded_fields: tuple[str, ...] = ()
+        self._results: dict[tuple[str, tuple[Any, ...]], list[int]] = {}
+        self._db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        weakref.finalize(self, self._db.close)
+        self._db.execute(_SCHEMA)
+        self._size = 0
+
+    def fill(self, contacts: int) -> None:
+        """Generate that many contacts, as members of the lists and tags that exist now."""
+        lists, tags, self._seeded_fields = tuple(self._lists), tuple(self._tags), tuple(self._fields)
+        seed = self._settings.seed
+        self._insert((make_entry(seed, row, lists, tags), None) for row in range(contacts))
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return self._size
 
-    def parts(self, row: int) -> Parts:
-        """Return the JSON of a contact, in parts."""
-        return self._written.get(row) or self._generator.parts(row, self._entry(row))
+    def ids(self) -> list[str]:
+        """Return all contact ids in the order of creation."""
+        return [contact_id for (contact_id,) in self._db.execute('SELECT contact_id FROM contacts ORDER BY "row"')]
+
+    def find(self, column: str, value: Any) -> int | None:
+        """Return the row with that `contact_id` or `email`, or None."""
+        found = self._db.execute(f'SELECT "row" FROM contacts WHERE {column} = ?', (value,)).fetchone()  # noqa: S608  # our own names
+        return found[0] if found else None
+
+    def entry(self, row: int) -> Entry:
+        """Return the searchable part of a contact."""
+        return self._read(row)[0]
 
     def document(self, row: int) -> Document:
         """Return a contact with all its sub-resources, as a dict of the caller's own."""
-        document: Document = msgspec.json.decode(self.json(row, ALL))
+        entry, stored = self._read(row)
+        if stored is None:
+            document = make_document(self._settings.seed, row, entry, self._seeded_fields)
+        else:
+            document = msgspec.json.decode(stored)
+        fields = document.get("custom_fields") or ()
+        document["custom_fields"] = [field for field in fields if field["custom_field_id"] in self._fields]
+        document["list_memberships"], document["taggings"] = list(entry.lists), list(entry.tags)
+        for name in ("notes", "phone_numbers", "street_addresses"):
+            document.setdefault(name, [])
         return document
 
-    def json(self, row: int, include: Iterable[int]) -> bytes:
-        """Return a contact as JSON, with the sub-resources whose places in `parts` are named."""
-        parts = self.parts(row)
-        pieces = [parts[0]]
-        for place in include:
-            if parts[place]:
-                pieces += _LABELS[place], parts[place]
-        pieces.append(b"}")
-        return b"".join(pieces)
+    def json(self, row: int, include: Collection[str] = ()) -> bytes:
+        """Return a contact as JSON with the named sub-resources."""
+        hidden = _CORE.difference(include)
+        document = self.document(row)
+        return msgspec.json.encode({name: value for name, value in document.items() if name not in hidden})
 
     def save(self, document: Document, row: int | None = None) -> int:
-        """Write a contact, a new one where no row is given, and keep index and views true."""
-        entry = self._index(document)
-        core = {name: value for name, value in document.items() if name not in SUBRESOURCES}
-        encoded = [msgspec.json.encode(document[name]) if document.get(name) else _none(name) for name in SUBRESOURCES]
+        """Write a contact, a new one if no row is given; return its row."""
         if row is None:
-            row = self._append(entry)
-        else:
-            for view in self._every_view():
-                view.drop(row)
-            self._replace(row, entry)
-        self._written[row] = (msgspec.json.encode(core)[:-1], *encoded)
-        for view in self._every_view():
-            view.add(row)
+            self._insert([(make_index(document), document)])
+            return self._size - 1
+        self._db.execute(_UPDATE, (*_encoded(make_index(document)), _stored(document), row))
+        self._results.clear()
         return row
 
-    def view(self, key: tuple[Any, ...], tests: Sequence[Test]) -> View:
-        """Return the rows that pass; equal keys must stand for equal tests."""
-        view = self._views.pop(key, None) or View(tests, self._all.rows, self._rank)
-        self._views[key] = view
-        if len(self._views) > _KEPT_VIEWS:
-            del self._views[next(iter(self._views))]
-        return view
+    def add_many(self, documents: Iterable[Document]) -> None:
+        """Write new contacts."""
+        self._insert((make_index(document), document) for document in documents)
 
-    def _every_view(self) -> Iterable[View]:
-        return (self._all, *self._views.values())
+    def search(self, where: str, values: Iterable[Any] = ()) -> list[int]:
+        """Return the rows that a condition finds, in the order of the collection; kept until something is written."""
+        key = (where, tuple(values))
+        rows = self._results.pop(key, None)
+        if rows is None:
+            query = f'SELECT "row" FROM contacts WHERE {where} ORDER BY {_ORDERS[self._settings.order]}'  # noqa: S608  # conditions are ours, values bound
+            rows = [row for (row,) in self._db.execute(query, key[1])]
+        self._results[key] = rows
+        if len(self._results) > _KEPT_RESULTS:
+            del self._results[next(iter(self._results))]
+        return rows
 
-    def _rank(self, row: int) -> Any:
-        """Return what a row is sorted by; no two rows have the same."""
-        order = self.settings.order
-        if order == "id":
-            return self.ids[row]
-        if order == "shuffled":
-            return mix(self.settings.seed, 104, row)
-        return ((self.updated if order == "updated" else self.created)[row], row)
+    def count(self, where: str, values: Iterable[Any] = ()) -> int:
+        """Return how many contacts a condition finds."""
+        (count,) = self._db.execute(f"SELECT count(*) FROM contacts WHERE {where}", tuple(values)).fetchone()  # noqa: S608  # conditions are ours, values bound
+        return int(count)
 
-    def _entry(self, row: int) -> Entry:
-        return Entry(
-            self.ids[row],
-            self.emails[row],
-            self.created[row],
-            self.updated[row],
-            self.opted_out[row],
-            self.status[row],
-            self.sms[row],
-            self.lists[row],
-            self.tags[row],
+    def join(self, column: str, one: str, rows: Iterable[int], most: int = 50) -> None:
+        """Add contacts to a list or tag, unless they are in it or in `most` already."""
+        self.update(
+            f"{column} = iif({column} = '', ',', {column}) || ? || ','",
+            (one,),
+            (row for row in rows if one not in (ids := getattr(self.entry(row), column)) and len(ids) < most),
         )
 
-    def _append(self, entry: Entry) -> int:
-        row = len(self.ids)
-        self.ids.append(entry.contact_id)
-        self.by_id[entry.contact_id] = row
-        self.emails.append(entry.email)
-        if entry.email:
-            self.by_email[entry.email] = row
-        self.created.append(entry.created)
-        self.updated.append(entry.updated)
-        self.opted_out.append(entry.opted_out)
-        self.status.append(entry.status)
-        self.sms.append(entry.sms)
-        self.lists.append(entry.lists)
-        self.tags.append(entry.tags)
-        return row
+    def leave(self, column: str, one: str, rows: Iterable[int]) -> None:
+        """Take contacts out of a list or tag."""
+        change = f"{column} = iif({column} = ?1, '', replace({column}, ?1, ','))"
+        self.update(change, (between_commas(one),), rows)
 
-    def _replace(self, row: int, entry: Entry) -> None:
-        self.by_email.pop(self.emails[row], None)
-        if entry.email:
-            self.by_email[entry.email] = row
-        self.emails[row] = entry.email
-        self.created[row], self.updated[row] = entry.created, entry.updated
-        self.opted_out[row] = entry.opted_out
-        self.status[row], self.sms[row] = entry.status, entry.sms
-        self.lists[row], self.tags[row] = entry.lists, entry.tags
-
-    def _index(self, document: Document) -> Entry:
-        email = document.get("email_address") or {}
-        permission = email.get("permission_to_send") or "not_set"
-        return Entry(
-            document["contact_id"],
-            (email.get("address") or "").lower(),
-            moment(document["created_at"]),
-            moment(document["updated_at"]),
-            moment(email.get("opt_out_date")),
-            STATUSES.index(DELETED if document.get("deleted_at") else permission),
-            SMS_STATUSES.index(sms_status(document)),
-            mask(document.get("list_memberships") or (), self.list_ids),
-            mask(document.get("taggings") or (), self.tag_ids),
+    def update(self, change: str, values: Iterable[Any], rows: Iterable[int]) -> None:
+        """Apply one `SET` clause to some rows."""
+        given = tuple(values)
+        self._db.execute("BEGIN")
+        self._db.executemany(
+            f'UPDATE contacts SET {change} WHERE "row" = ?',  # noqa: S608  # clauses are ours, values bound
+            ((*given, row) for row in rows),
         )
+        self._db.execute("COMMIT")
+        self._results.clear()
+
+    def add_function(self, name: str, function: Callable[[int], Any]) -> None:
+        """Let conditions call a function of the row."""
+        self._db.create_function(name, 1, function, deterministic=True)
+
+    def _read(self, row: int) -> tuple[Entry, bytes | None]:
+        columns = self._db.execute(_SELECT, (row,)).fetchone()
+        return Entry(*columns[:-3], *map(_split, columns[-3:-1])), columns[-1]
+
+    def _insert(self, contacts: Iterable[tuple[Entry, Document | None]]) -> None:
+        self._db.execute("BEGIN")
+        self._db.executemany(_INSERT, self._numbered(contacts))
+        self._db.execute("COMMIT")
+        self._results.clear()
+
+    def _numbered(self, contacts: Iterable[tuple[Entry, Document | None]]) -> Iterator[tuple[Any, ...]]:
+        shuffled, seed = self._settings.order == "shuffled", self._settings.seed
+        for entry, document in contacts:
+            row, self._size = self._size, self._size + 1
+            rank = mix(seed, 104, row) >> 1 if shuffled else 0
+            yield (row, *_encoded(entry), rank, None if document is None else _stored(document))
 
 
-_LABELS = [b"", *(f',"{name}":'.encode() for name in SUBRESOURCES)]
-
-
-def _none(name: str) -> bytes:
-    return b"" if name == "sms_channel" else b"[]"
+def make_index(document: Document) -> Entry:
+    """Return the searchable part of a document."""
+    email = document.get("email_address") or {}
+    permission = email.get("permission_to_send") or "not_set"
+    return Entry(
+        document["contact_id"],
+        (email.get("address") or "").lower(),
+        moment(document["created_at"]),
+        moment(document["updated_at"]),
+        moment(email.get("opt_out_date")),
+        DELETED if document.get("deleted_at") else permission,
+        sms_status(document),
+        tuple(document.get("list_memberships") or ()),
+        tuple(document.get("taggings") or ()),
+    )
 
 
 def sms_status(document: Document) -> str:
-    """Return the consent of a contact's SMS channel; without a channel none is set."""
+    """Return the consent of a contact's SMS channel; `not_set` without a channel."""
     consents = (document.get("sms_channel") or {}).get("sms_channel_consents") or [{}]
     status: str = consents[0].get("sms_consent_permission", "not_set")
     return status
 
 
-def mask(chosen: Iterable[str], known: Sequence[str]) -> int:
-    """Return the chosen ones among the known ones as bits; unknown ones have none."""
-    return sum(1 << known.index(name) for name in set(chosen) if name in known)
+def has_any(column: str, ids: Collection[str]) -> str:
+    """Return the condition that `lists` or `tags` holds one of some ids; bind `between_commas` of each."""
+    return f"({' OR '.join([f'instr({column}, ?)'] * len(ids)) or '0'})"
+
+
+def between_commas(*ids: str) -> str:
+    """Write ids as the columns `lists` and `tags` hold them."""
+    return f",{','.join(ids)}," if ids else ""
+
+
+def _split(ids: str) -> tuple[str, ...]:
+    return tuple(ids[1:-1].split(",")) if ids else ()
+
+
+def _encoded(entry: Entry) -> tuple[Any, ...]:
+    return (
+        entry.contact_id,
+        entry.email or None,
+        entry.created,
+        entry.updated,
+        entry.opted_out,
+        entry.status,
+        entry.sms,
+        between_commas(*entry.lists),
+        between_commas(*entry.tags),
+    )
+
+
+def _stored(document: Document) -> bytes:
+    return msgspec.json.encode(
+        {name: value for name, value in document.items() if name not in ("list_memberships", "taggings")}
+    )

@@ -110,7 +110,7 @@ async def test_an_unknown_path_or_method_is_denied(method: str, path: str) -> No
 
 async def test_a_token_without_the_scope_is_denied() -> None:
     async with calling() as call:
-        call.token = str(call.box._authorization.grant("account_read")["access_token"])  # quicker than a flow
+        call.token = str(call.box.oauth.grant("account_read")["access_token"])  # quicker than a flow
         assert (await call("GET", "/contacts")).status == 403
         assert (await call("GET", call.box.base_url.removesuffix("v3"))).status == 403
 

@@ -261,7 +261,7 @@ async def test_cached_results_stay_true_under_every_kind_of_write() -> None:
         queries = [*CASES, f"status=all&lists={store.lists[0]}", f"tags={store.tags[1]}", "segment_id=3"]
         for step in range(4):
             answers = {query: await call.ids(f"limit=500&{query}") for query in queries}
-            store.table._views.clear()  # so that the same questions are answered without the cache
+            store.table._results.clear()  # so that the same questions are answered without the cache
             assert {query: await call.ids(f"limit=500&{query}") for query in queries} == answers
             active = await call.ids("status=active&limit=500")
             clock.now += 1

@@ -1,15 +1,15 @@
-"""The account behind the API: its contacts, and the rules by which they change."""
+"""The contacts of the account, and the rules by which they change."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from .answers import Refused, conflict, invalid, not_found
-from .chance import identifier
-from .generate import DELETED, STATUSES, SUBRESOURCES
-from .rules import CORE, Document, check_create, check_lists, check_sign_up, check_update
-from .settings import Settings
-from .stamps import DAY, day, stamp
-from .table import Table
+from cc_async.sandbox.data import Data
+from cc_async.sandbox.generate import DELETED, SUBRESOURCES
+from cc_async.sandbox.requests import Document, check
+from cc_async.sandbox.responses import conflict, invalid, not_found
+from cc_async.sandbox.stamps import DAY, day, stamp
+
+from .rules import CORE, Lists, check_create, check_sign_up, check_update
 
 _FIRST_SEQUENCE = 1_600_000_000
 _MEMBERSHIPS = ("list_memberships", "taggings")
@@ -20,11 +20,9 @@ _LIMITS = {"list_memberships": 50, "custom_fields": 50, "phone_numbers": 3, "str
 class Store:
     """The contacts of a sandbox; tests may read and change them here as another writer would."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self.table = Table(settings)
-        self.tag_names = {tag: f"Tag {place}" for place, tag in enumerate(self.table.tag_ids, 1)}
-        self._made = 0
+    def __init__(self, data: Data) -> None:
+        self._data, self._settings = data, data.settings
+        self.table = data.contacts
         self._asked_back: set[int] = set()
 
     def __len__(self) -> int:
@@ -32,42 +30,47 @@ class Store:
 
     @property
     def lists(self) -> tuple[str, ...]:
-        """The ids of all contact lists."""
-        return tuple(self.table.list_ids)
+        """The ids of all contact lists for e-mail, in the order of GET /contact_lists."""
+        return tuple(sorted(self._data.lists))
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """The ids of all tags."""
-        return tuple(self.table.tag_ids)
+        """The ids of all tags, in the order of GET /contact_tags."""
+        return tuple(sorted(self._data.tags))
+
+    @property
+    def tag_names(self) -> dict[str, str]:
+        """The names of all tags by id."""
+        return {tag_id: tag["name"] for tag_id, tag in self._data.tags.items()}
 
     @property
     def custom_fields(self) -> tuple[str, ...]:
-        """The ids of all custom fields."""
-        return tuple(self.table.field_ids)
+        """The ids of all custom fields, in the order of GET /contact_custom_fields."""
+        return tuple(sorted(self._data.custom_fields, key=lambda one: str(self._data.custom_fields[one]["label"])))
 
     def ids(self) -> list[str]:
         """Return the ids of all contacts, deleted ones too, in the order of their creation."""
-        return list(self.table.ids)
+        return self.table.ids()
 
     def get(self, contact_id: str) -> Document:
         """Return a contact with all its sub-resources; raises Refused (404)."""
         return self.table.document(self.row(contact_id))
 
     def row(self, contact_id: str) -> int:
-        """Return where a contact stands in the table; raises Refused (404)."""
-        row = self.table.by_id.get(contact_id.lower())
+        """Return the row of a contact in the table; raises Refused (404)."""
+        row = self.table.find("contact_id", contact_id.lower())
         if row is None:
             raise not_found()
         return row
 
     def sequence_id(self, contact_id: str) -> str:
-        """Return the number that the older version of the API knows a contact by."""
+        """Return the number of a contact in the older version of the API."""
         return str(_FIRST_SEQUENCE + self.row(contact_id))
 
     def by_sequence(self, sequence_id: str) -> str | None:
-        """Return the contact that the older version of the API knows by that number."""
+        """Return the contact with that number in the older version of the API."""
         row = int(sequence_id) - _FIRST_SEQUENCE if sequence_id.isdecimal() else -1
-        return self.table.ids[row] if 0 <= row < len(self) else None
+        return self.table.entry(row).contact_id if 0 <= row < len(self) else None
 
     def create(self, body: Document) -> Document:
         """Do what POST /contacts does."""
@@ -75,7 +78,7 @@ class Store:
         self._check_ids(given)
         address = (given.get("email_address") or {}).get("address")
         self._check_address(address)
-        now = self._now()
+        now = self._data.now()
         document = self._blank(given["create_source"], now)
         if address:
             permission = given["email_address"].get("permission_to_send") or "implicit"
@@ -88,7 +91,7 @@ class Store:
         """Do what PUT /contacts/{contact_id} does: replace the core, and the sub-resources that are sent."""
         given, row = check_update(body), self.row(contact_id)
         self._check_ids(given)
-        old, now = self.table.document(row), self._now()
+        old, now = self.table.document(row), self._data.now()
         if old.get("deleted_at") and given["update_source"] != "Account":
             raise invalid("update_source must be Account to revive a deleted contact")
         email = given.get("email_address")
@@ -105,7 +108,7 @@ class Store:
     def delete(self, contact_id: str) -> None:
         """Do what DELETE /contacts/{contact_id} does; raises Refused (404) for a deleted contact too."""
         row = self.row(contact_id)
-        document, now = self.table.document(row), self._now()
+        document, now = self.table.document(row), self._data.now()
         if document.get("deleted_at"):
             raise not_found()
         document["deleted_at"] = day(now)
@@ -115,7 +118,7 @@ class Store:
 
     def sign_up(self, body: Document) -> tuple[str, bool]:
         """Do what POST /contacts/sign_up_form does; return the contact's id and whether it is new."""
-        given, now = check_sign_up(body), self._now()
+        given, now = check_sign_up(body), self._data.now()
         self._check_ids(given)
         row = self._known(given)
         old = self._blank("Contact", now) if row is None else self.table.document(row)
@@ -135,49 +138,37 @@ class Store:
 
     def resubscribe(self, contact_id: str, body: Document) -> None:
         """Do what PUT /contacts/resubscribe/{contact_id} does; it works once, and only for the unsubscribed."""
-        lists, row = check_lists(body), self.row(contact_id)
+        lists, row = check(body, Lists)["list_ids"], self.row(contact_id)
         self._check_ids({"list_memberships": lists})
-        if STATUSES[self.table.status[row]] != "unsubscribed":
+        if self.table.entry(row).status != "unsubscribed":
             raise conflict("The contact is not unsubscribed.")
         if row in self._asked_back:
             raise conflict("The contact was already sent an email to resubscribe.")
         self._asked_back.add(row)
         old = self.table.document(row)
-        self._save(row, old, old | {"list_memberships": _united(old["list_memberships"], lists)}, self._now())
+        self._save(row, old, old | {"list_memberships": _united(old["list_memberships"], lists)}, self._data.now())
 
     def unsubscribe(self, contact_id: str, reason: str | None = None) -> None:
         """Let a contact opt out, as a link in an email does: only the email address's own dates move."""
         row = self.row(contact_id)
-        document, now = self.table.document(row), self._now()
+        document, now = self.table.document(row), self._data.now()
         if not document.get("email_address"):
             raise invalid("a contact without an email address cannot unsubscribe")
         document["email_address"] |= _opted_out("Contact", reason, now)
         self.table.save(document, row)
 
-    def add_tag(self, name: str) -> str:
-        """Make a tag and return its id; raises Refused (409) where the name is taken."""
-        if name in self.tag_names.values():
-            raise Refused(409, "tags.api.conflict", "A tag of that name exists.")
-        tag_id = self._id()
-        self.table.tag_ids.append(tag_id)
-        self.tag_names[tag_id] = name
-        return tag_id
-
     def counts(self) -> dict[str, int]:
         """Count the contacts that are not deleted, by consent."""
-        codes = {status: self.table.status.count(code) for code, status in enumerate(STATUSES)}
-        return {
-            "total": len(self) - codes[DELETED],
-            "explicit": codes["explicit"],
-            "implicit": codes["implicit"],
-            "pending": codes["pending_confirmation"],
-            "unsubscribed": codes["unsubscribed"],
-        }
+        counted = {"total": self.table.count("status != ?", (DELETED,))}
+        for name in ("explicit", "implicit", "pending", "unsubscribed"):
+            status = "pending_confirmation" if name == "pending" else name
+            counted[name] = self.table.count("status = ?", (status,))
+        return counted
 
     def new_subscribers(self) -> int:
         """Count the contacts of the last 30 days that may be mailed."""
-        since, table = self._now() - 30 * DAY, self.table
-        return sum(1 for row in range(len(self)) if table.created[row] > since and table.status[row] in (0, 1))
+        since = self._data.now() - 30 * DAY
+        return self.table.count("created > ? AND status IN ('explicit', 'implicit')", (since,))
 
     def _save(self, row: int, old: Document, new: Document, now: int) -> Document:
         edited = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
@@ -185,36 +176,30 @@ class Store:
             new["updated_at"] = stamp(now)
         return self.table.document(self.table.save(new, row))
 
-    def _now(self) -> int:
-        return int(self._settings.clock() * 1000)
-
-    def _id(self) -> str:
-        self._made += 1
-        return identifier(self._settings.seed, 106, self._made)
-
     def _blank(self, source: str, now: int) -> Document:
         moment = stamp(now)
-        return {"contact_id": self._id(), "create_source": source, "created_at": moment, "updated_at": moment}
+        return {"contact_id": self._data.new_id(), "create_source": source, "created_at": moment, "updated_at": moment}
 
     def _check_ids(self, given: Document) -> None:
         """Refuse lists, tags and custom fields that the account does not have."""
         fields = [field["custom_field_id"] for field in given.get("custom_fields") or ()]
-        for name, known in (("list_memberships", self.table.list_ids), ("taggings", self.table.tag_ids)):
-            _refuse_unknown(given.get(name) or (), known, name)
-        _refuse_unknown(fields, self.table.field_ids, "custom_fields")
+        _refuse_unknown(given.get("list_memberships") or (), self._data.lists, "list_memberships")
+        _refuse_unknown(given.get("taggings") or (), self._data.tags, "taggings")
+        _refuse_unknown(fields, self._data.custom_fields, "custom_fields")
 
     def _check_address(self, address: str | None, row: int | None = None) -> None:
-        other = self.table.by_email.get((address or "").lower())
+        other = self.table.find("email", (address or "").lower())
         if other is not None and other != row:
-            raise conflict(f"Validation failed: Email already exists for contact {self.table.ids[other]}")
+            taken = self.table.entry(other).contact_id
+            raise conflict(f"Validation failed: Email already exists for contact {taken}")
 
     def _known(self, given: Document) -> int | None:
         """Find the contact that a sign-up speaks of, by its e-mail address or else by its SMS number."""
         if given.get("email_address"):
-            return self.table.by_email.get(given["email_address"].lower())
+            return self.table.find("email", given["email_address"].lower())
         number = given["sms_channel"]["sms_address"]
-        for row in range(len(self)):
-            if self.table.sms[row] and self.table.document(row)["sms_channel"]["sms_address"] == number:
+        for row in self.table.search("sms != 'not_set'"):
+            if self.table.document(row)["sms_channel"]["sms_address"] == number:
                 return row
         return None
 
@@ -231,17 +216,17 @@ class Store:
         return {name: makers.get(name, _same)(given[name]) for name in sent}
 
     def _part(self, id_name: str, item: Document, now: int) -> Document:
-        return {id_name: self._id(), **item, "created_at": stamp(now), "updated_at": stamp(now)}
+        return {id_name: self._data.new_id(), **item, "created_at": stamp(now), "updated_at": stamp(now)}
 
     def _note(self, item: Document, now: int) -> Document:
-        return {"note_id": self._id(), "created_at": stamp(now), "content": item.get("content", "")}
+        return {"note_id": self._data.new_id(), "created_at": stamp(now), "content": item.get("content", "")}
 
     def _channel(self, channel: Document, now: int) -> Document:
         """Turn the shapes in which an SMS channel is written into the one in which it is read."""
         number = channel.get("full_sms_address", "").lstrip("+")
         moment = stamp(now)
         return {
-            "sms_channel_id": self._id(),
+            "sms_channel_id": self._data.new_id(),
             "sms_address": channel.get("sms_address", number[1:]),
             "dial_code": channel.get("dial_code", number[:1]),
             "country_code": channel.get("country_code", "US"),
@@ -283,7 +268,7 @@ def _united(old: Iterable[str], new: Iterable[str]) -> list[str]:
     return list(dict.fromkeys((*old, *new)))
 
 
-def _refuse_unknown(given: Iterable[str], known: list[str], name: str) -> None:
+def _refuse_unknown(given: Iterable[str], known: Collection[str], name: str) -> None:
     for wanted in given:
         if wanted not in known:
             raise invalid(f"{name} does not have a valid value: {wanted} does not exist")

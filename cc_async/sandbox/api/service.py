@@ -1,0 +1,41 @@
+"""The API behind the gateway: every noun on the same data."""
+
+from cc_async.sandbox.data import Data
+from cc_async.sandbox.jobs import Jobs
+from cc_async.sandbox.requests import Call, Routes
+from cc_async.sandbox.responses import Refused, Response
+from cc_async.sandbox.settings import Settings
+
+from .account import Account
+from .contacts import Contacts
+from .custom_fields import CustomFields
+from .lists import Lists
+from .segments import Segments
+from .tags import Tags
+
+
+class Api:
+    """Answers calls; synchronous, so that no two calls ever mix."""
+
+    def __init__(self, settings: Settings) -> None:
+        data = Data(settings)
+        self.jobs = Jobs(data)
+        contacts = Contacts(data)
+        nouns = (
+            contacts,
+            Lists(data, self.jobs),
+            Tags(data, self.jobs),
+            CustomFields(data),
+            Segments(data),
+            Account(data),
+        )
+        self.store = contacts.store
+        self.routes: Routes = [route for noun in nouns for route in noun.routes]
+        data.contacts.fill(settings.contacts)  # last, as members of the lists and tags made above
+
+    def answer(self, call: Call) -> Response:
+        """Answer a call that the gateway has let through."""
+        try:
+            return call.handler(call)
+        except Refused as refusal:
+            return refusal.response
