@@ -18,12 +18,11 @@ import msgspec
 from cc_async.codec.problems import Problem
 from cc_async.codec.tolerant import Number, UnreadableError, kind, read_int, structure, unstructure
 from cc_async.errors import DecodeError, InvalidRequestError
-from cc_async.models.contacts import Contact
 from cc_async.wire.links import next_href
 
 T = TypeVar("T")
 _SLICE = 20
-"""Contacts decoded before the event loop may breathe: about half a millisecond."""
+"""Items decoded before the event loop may breathe: about half a millisecond."""
 _DIGITS = 4_300
 """Digits that Python reads an int of, lest it take for ever."""
 
@@ -38,19 +37,32 @@ class Decoded(Generic[T]):
 
 @attrs.frozen
 class Envelope:
-    """A page whose contacts are still bytes."""
+    """A page whose items are still bytes."""
 
-    contacts: list[Any] = attrs.field(repr=False)
+    items: list[Any] = attrs.field(repr=False)
     href: str | None = attrs.field(repr=False)
     """The link to the next page, as it came."""
     total: int | None
     problems: tuple[Problem, ...] = ()
-    """What of the page around its contacts could not be read."""
+    """What of the page around its items could not be read."""
+    pending: bool = False
+    """The API says that it is still preparing the page."""
+
+
+@attrs.frozen
+class PageShape:
+    """The names under which a page holds its parts."""
+
+    items: str
+    """Of the array of items."""
+    total: str | None = None
+    """Of the number of items in all pages, where the API tells it."""
 
 
 class _RawPage(msgspec.Struct):
-    contacts: list[msgspec.Raw] | None = None
-    contacts_count: msgspec.Raw = msgspec.Raw(b"null")
+    items: list[msgspec.Raw] | None = None
+    total: msgspec.Raw = msgspec.Raw(b"null")
+    status: msgspec.Raw = msgspec.Raw(b"null")
     links: msgspec.Raw = msgspec.field(default=msgspec.Raw(b"null"), name="_links")
 
 
@@ -134,60 +146,82 @@ def _tolerantly(body: Any, cls: type[T]) -> Decoded[T]:
     return _structure(_loads_for_models(bytes(body)) if isinstance(body, (bytes, msgspec.Raw)) else body, cls)
 
 
-def envelope(body: bytes) -> Envelope:
-    """Read everything of a page but its contacts, which costs a tenth of reading them too.
+@functools.cache
+def _page_decoder(shape: PageShape) -> msgspec.json.Decoder[_RawPage]:
+    """A decoder of pages of this shape."""
+    fields = [
+        ("items", list[msgspec.Raw] | None, msgspec.field(default=None, name=shape.items)),
+        ("total", msgspec.Raw, msgspec.field(default=msgspec.Raw(b"null"), name=shape.total or "\x00")),
+    ]
+    return msgspec.json.Decoder(msgspec.defstruct("RawPage", fields, bases=(_RawPage,)))
+
+
+def read_page(body: bytes, shape: PageShape) -> Envelope:
+    """Read everything of a page but its items, which costs a tenth of reading them too.
 
     Raises:
-        DecodeError: the body is no JSON, or no page, or its link to the next page cannot be read.
+        DecodeError: The body is not JSON, or not a page, or its link to the next page cannot be read.
 
     """
     plain: Any = None
     try:
-        page = _decoder(_RawPage).decode(body)
-        links, count = msgspec.json.decode(page.links), msgspec.json.decode(page.contacts_count)
-        plain = {"contacts": page.contacts, "_links": links, "contacts_count": count}
+        page = _page_decoder(shape).decode(body)
+        links, count, status = map(msgspec.json.decode, (page.links, page.total, page.status))
+        plain = {shape.items: page.items, "_links": links, shape.total: count, "status": status}
     except _REFUSED:
         pass
     plain = _loads_for_models(body) if plain is None else plain
     if not isinstance(plain, dict):
-        raise DecodeError(f"The answer is no page: expected an object, got {kind(plain)}.")
-    contacts = plain.get("contacts")
-    if not isinstance(contacts, list | None):
-        message = f"The answer is no page: expected an array of contacts, got {kind(contacts)}."
-        raise DecodeError(message, path="$.contacts")
-    total, problems = _count(plain.get("contacts_count"))
-    return Envelope(contacts or [], next_href(plain.get("_links")), total, problems)
+        raise DecodeError(f"The response is not a page: expected an object, got {kind(plain)}.")
+    items = plain.get(shape.items)
+    if not isinstance(items, list | None):
+        message = f"The response is not a page: expected an array of {shape.items}, got {kind(items)}."
+        raise DecodeError(message, path=f"$.{shape.items}")
+    total, problems = _count(plain.get(shape.total), shape.total)
+    pending = not items and plain.get("status") == "processing"
+    return Envelope(items or [], next_href(plain.get("_links")), total, problems, pending)
 
 
-def _count(value: Any) -> tuple[int | None, tuple[Problem, ...]]:
+def _count(value: Any, name: str | None) -> tuple[int | None, tuple[Problem, ...]]:
     try:
         total = None if value is None else read_int(value)
     except UnreadableError as trouble:
-        return None, (Problem("$.contacts_count", str(trouble)),)
+        return None, (Problem(f"$.{name}", str(trouble)),)
     if total is not None and total < 0:
-        return None, (Problem("$.contacts_count", "a negative number"),)
+        return None, (Problem(f"$.{name}", "a negative number"),)
     return total, ()
 
 
-async def decode_contacts(raws: list[Any]) -> Decoded[list[Contact]]:
-    """Read the contacts of a page in slices, between which the event loop runs."""
-    contacts: list[Contact] = []
+async def decode_items(raws: list[Any], model: type[T], name: str) -> Decoded[list[T]]:
+    """Read the items of a page in slices, between which the event loop runs; `name` is that of their array."""
+    items: list[T] = []
     problems: list[Problem] = []
-    read = _decoder(Contact).decode
+    read = _decoder(model).decode  # type: ignore[arg-type]  # mypy: a class is Hashable after all
     for index, raw in enumerate(raws):
         try:
-            contacts.append(read(raw))
-        except (*_REFUSED, TypeError):  # TypeError: the contacts of a page that was salvaged are plain objects
+            items.append(read(raw))
+        except (*_REFUSED, TypeError):  # TypeError: the items of a page that was salvaged are plain objects
             try:
-                decoded = _tolerantly(raw, Contact)
+                decoded = _tolerantly(raw, model)
             except DecodeError as trouble:
-                problems.append(Problem(f"$.contacts[{index}]", str(trouble)))
+                problems.append(Problem(f"$.{name}[{index}]", str(trouble)))
             else:
-                contacts.append(decoded.value)
-                problems += (problem.below(f"$.contacts[{index}]") for problem in decoded.problems)
+                items.append(decoded.value)
+                problems += (problem.below(f"$.{name}[{index}]") for problem in decoded.problems)
         if index % _SLICE == _SLICE - 1:
             await asyncio.sleep(0)
-    return Decoded(contacts, tuple(problems))
+    return Decoded(items, tuple(problems))
+
+
+def decode_plain_items(raws: list[Any], name: str) -> Decoded[list[dict[str, Any]]]:
+    """The items of a page as plain objects; whatever else stands in the array is left out."""
+    items = [loads(bytes(raw)) if isinstance(raw, msgspec.Raw) else raw for raw in raws]
+    problems = (
+        Problem(f"$.{name}[{index}]", f"expected an object, got {kind(item)}")
+        for index, item in enumerate(items)
+        if not isinstance(item, dict)
+    )
+    return Decoded([item for item in items if isinstance(item, dict)], tuple(problems))
 
 
 def to_plain(value: Any) -> Any:

@@ -78,7 +78,7 @@ class RateLimiter:
         waiter = _Waiter(loop.create_future(), turn.stream)
         queue = self._callers if not turn.stream else self._awaited if turn.awaited else self._streams
         queue[waiter] = None
-        turn.on_awaited = partial(self._promote, waiter)
+        turn.on_promotion = partial(self._promote, waiter)
         self._pump()
         try:
             spent_until = await waiter.woken
@@ -86,7 +86,7 @@ class RateLimiter:
             self._withdraw(waiter)
             raise
         finally:
-            turn.on_awaited = None
+            turn.on_promotion = None
         if spent_until is not None:
             raise QuotaExceededError(f"the day's quota is spent: wait until {spent_until}", resets_at=spent_until)
         # Not when the timer fired: a loop that stalled in between would send two bursts together.

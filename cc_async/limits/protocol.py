@@ -7,22 +7,22 @@ from typing import Protocol
 import attrs
 
 
-def _notice(turn: "Turn", _attribute: object, value: bool) -> bool:
-    if value and turn.on_awaited is not None:
-        turn.on_awaited()
-    return value
-
-
 @attrs.define(eq=False)
 class Turn:
     """What a request is to the limiter."""
 
     stream: bool = False
     """Fetched by a stream rather than awaited by a caller; a stream's first request counts as a caller's."""
-    awaited: bool = attrs.field(default=False, on_setattr=_notice)
-    """The stream's consumer waits for this page; may become true while the request waits for its turn."""
-    on_awaited: Callable[[], None] | None = attrs.field(default=None, init=False, repr=False)
-    """How the limiter learns that `awaited` became true; the limiter sets it while the request waits."""
+    awaited: bool = False
+    """The stream's consumer waits for this page."""
+    on_promotion: Callable[[], None] | None = attrs.field(default=None, init=False, repr=False)
+    """What `promote` calls; a limiter sets it while the request waits there."""
+
+    def promote(self) -> None:
+        """Say that the consumer now waits for this page: it goes before what its stream fetches ahead."""
+        self.awaited = True
+        if self.on_promotion is not None:
+            self.on_promotion()
 
 
 class Limiter(Protocol):

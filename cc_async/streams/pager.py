@@ -14,12 +14,12 @@ import attrs
 from cc_async.codec.decode import Decoded
 from cc_async.codec.problems import Problem, report
 from cc_async.errors import InvalidRequestError
-from cc_async.streams.prefetch import FetchPage, RawPage, Walk
+from cc_async.streams.prefetch import FetchPage, Prefetcher, RawPage
 
 T = TypeVar("T")
 _LOG = logging.getLogger("cc_async")
 _REMEMBERED = 4
-"""Pages whose ids are remembered to notice repeats: insertions shift the numbered pages by as many contacts."""
+"""Pages whose ids are remembered to notice repeats: insertions shift the numbered pages by as many items."""
 
 
 @attrs.frozen(kw_only=True)
@@ -39,9 +39,9 @@ class Page(Generic[T]):
     problems: tuple[Problem, ...] = ()
     """What of the page could not be read: fields that became None, entries that were left out."""
     repeated: tuple[str, ...] = ()
-    """The ids of contacts that came again, since others were created during the walk; they are not in `items`."""
+    """The ids of items that came again, since others were created meanwhile; they are not in `items`."""
     previous_total: int | None = None
-    """What `total` was before, where this page changed it: contacts were created or deleted during the walk."""
+    """What `total` was before, where this page changed it: items were created or deleted meanwhile."""
 
 
 @attrs.frozen(kw_only=True)
@@ -84,7 +84,7 @@ class Pager(Generic[T]):
             raise InvalidRequestError("read_ahead must be 0 (strictly one page at a time) or more.")
         self._source = source
         self._read_ahead = read_ahead
-        self._walks: WeakSet[Walk] = WeakSet()
+        self._walks: WeakSet[Prefetcher] = WeakSet()
 
     def __aiter__(self) -> "Stream[T]":
         """Iterate over the items."""
@@ -140,7 +140,7 @@ class Pager(Generic[T]):
     def _read(self, read_ahead: int, max_items: int | None = None) -> "_Reader[T]":
         source = self._source
         most = None if max_items is None or not source.size else -(-max_items // source.size)
-        walk = Walk(
+        walk = Prefetcher(
             source.fetch_page,
             start=source.start,
             check=source.check,
@@ -190,7 +190,7 @@ class Stream(Generic[T]):
 class _Reader(Generic[T]):
     """Makes typed pages and items of one walk, for any number of consumers that share it."""
 
-    def __init__(self, source: PageSource[T], walk: Walk) -> None:
+    def __init__(self, source: PageSource[T], walk: Prefetcher) -> None:
         self._source = source
         self.walk = walk
         self._items: Iterator[T] = iter(())
@@ -225,7 +225,7 @@ class _Reader(Generic[T]):
             return page
 
     async def _build(self, raw: RawPage, link: str | None) -> Page[T]:
-        decoded = await self._source.decode(raw.envelope.contacts)
+        decoded = await self._source.decode(raw.envelope.items)
         report(decoded.problems, strict=self._source.strict)
         items, repeated = self._without_repeats(decoded.value)
         total, known = raw.envelope.total, self._total

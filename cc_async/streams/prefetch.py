@@ -25,7 +25,7 @@ _BLIND = 3
 
 @attrs.frozen
 class RawPage:
-    """A page as it came, its contacts still bytes."""
+    """A page as it came, its items still bytes."""
 
     status: int
     headers: Mapping[str, str] = attrs.field(repr=False)
@@ -36,7 +36,7 @@ class FetchPage(Protocol):
     """Gets one page."""
 
     def __call__(
-        self, link: str | None, *, turn: Turn, guessed: bool, on_retry: Callable[[], None]
+        self, link: str | None, *, first: bool, turn: Turn, guessed: bool, on_retry: Callable[[], None]
     ) -> Coroutine[Any, Any, RawPage]:
         """The page behind a link, None for the first; a guessed one is not worth a second attempt."""
 
@@ -48,6 +48,8 @@ class _Fetch:
     link: str | None
     number: NumberedLink | None
     turn: Turn
+    first: bool
+    """The first of the stream, whose request may carry more than the link."""
     sure: bool
     """Known to be the next page, rather than guessed."""
     once: bool
@@ -70,7 +72,7 @@ class _Fetch:
         return self.failed or self.task.cancelling() > 0
 
 
-class Walk:
+class Prefetcher:
     """One walk over the pages of a collection, up to `read_ahead` pages ahead of its consumer.
 
     `start` is the link to begin with, None for the first page; `check` makes sure of a link before it is followed;
@@ -110,7 +112,7 @@ class Walk:
             return None
         fetch = self._queue[0]
         try:
-            fetch.turn.awaited = True
+            fetch.turn.promote()
             self._settle()
             while not fetch.task.done():
                 await asyncio.wait({fetch.task})
@@ -201,8 +203,8 @@ class Walk:
                 "The link to the next page was followed before: the pages repeat.", url=without_query(link)
             )
         self._seen.add(link)
-        if envelope.total is not None and envelope.contacts:
-            self._numbers = -(-envelope.total // len(envelope.contacts))  # rounded up
+        if envelope.total is not None and envelope.items:
+            self._numbers = -(-envelope.total // len(envelope.items))  # rounded up
         return link
 
     def _verify(self, last: _Fetch, link: str) -> None:
@@ -256,7 +258,8 @@ class Walk:
             self._link = None
             number = NumberedLink.parse(link) if link else None
         # A stream's first page is what a caller waits for; only what follows has to give way to callers.
-        fetch = _Fetch(link, number, Turn(stream=self._started > 0), sure=sure, once=not sure)
+        first = self._started == 0
+        fetch = _Fetch(link, number, Turn(stream=not first), first=first, sure=sure, once=not sure)
         self._started += 1
         self._queue.append(fetch)
         self._start(fetch, once=not sure)
@@ -264,7 +267,11 @@ class Walk:
     def _start(self, fetch: _Fetch, *, once: bool) -> None:
         fetch.once = once
         coroutine = self._fetch_page(
-            fetch.link, turn=fetch.turn, guessed=once, on_retry=partial(self._resent, fetch.turn)
+            fetch.link,
+            first=fetch.first,
+            turn=fetch.turn,
+            guessed=once,
+            on_retry=partial(self._resent, fetch.turn),
         )
         fetch.task = asyncio.create_task(coroutine)
         self._tasks.add(fetch.task)

@@ -59,6 +59,31 @@ def resolve_link(base: URL, href: str) -> str:
     return relative
 
 
+def resolve_page_link(base: URL, path: str, href: str) -> str:
+    """The link to another page of the collection at `path` (below the base), as `resolve_link` gives it.
+
+    The API also gives links that only its own network can follow: a path of an internal service that ends like the
+    collection's. Of such a link only the cursor is taken, onto the path that we know.
+
+    Raises:
+        PaginationError: The link leads to another origin, or out of the API.
+
+    """
+    prefix = base.raw_path.rstrip("/")
+    origin = _ORIGIN.match(href)[0]  # type: ignore[index]  # it may be empty, so it always matches
+    route, _, query = href[len(origin) :].partition("#")[0].partition("?")
+    cursors = [pair for pair in query.split("&") if pair.startswith("cursor=") and len(pair) > len("cursor=")]
+    internal = not route.startswith(prefix + "/") and route.rpartition("/")[2] == path.rpartition("/")[2]
+    if internal and len(cursors) == 1 and route.startswith("/") and not route.startswith("//"):
+        href = f"{origin}{prefix}{path}?{cursors[0]}"
+    return resolve_link(base, href)
+
+
+def path_below(base: URL, link: str) -> str:
+    """The path of a resolved link below the base URL, which is the form of a path in a request."""
+    return link[len(base.raw_path.rstrip("/")) :]
+
+
 def _same_origin(base: URL, origin: str) -> bool:
     try:
         url = URL(origin)
@@ -88,4 +113,4 @@ def resolve_path(base: URL, path: str, params: Mapping[str, Any] | None = None) 
         raise InvalidRequestError(
             "The path must lie within the API, begin with a slash and be encoded: /contact_lists."
         )
-    return with_query(found[len(prefix) :], params or {})
+    return with_query(path_below(base, found), params or {})

@@ -13,8 +13,13 @@ from support.contract_table import UUID
 from support.contract_values import CONTACT, ODD, PAGE, SAMPLES, SMS_HISTORY, TIMESTAMPS, Odd
 
 from cc_async import Contact, ContactCounts, CreateOrUpdateContactResult, DecodeError, Problem, SmsEngagement
-from cc_async.codec.decode import Decoded, decode, decode_contacts, dumps, envelope, loads
+from cc_async.codec.decode import Decoded, Envelope, PageShape, decode, decode_items, dumps, loads, read_page
 from cc_async.codec.problems import report
+
+
+def envelope_of(body: bytes) -> Envelope:
+    return read_page(body, PageShape("contacts", "contacts_count"))
+
 
 MARK = "@odd@"
 PLACE = 250
@@ -61,8 +66,8 @@ def page_of(contacts: list[bytes], rest: bytes = b"") -> bytes:
     return b'{"contacts":[' + b",".join(contacts) + b"]" + rest + b"}"
 
 
-async def read_page(body: bytes) -> Decoded[list[Contact]]:
-    return await decode_contacts(envelope(body).contacts)
+async def contacts_of(body: bytes) -> Decoded[list[Contact]]:
+    return await decode_items(envelope_of(body).items, Contact, "contacts")
 
 
 # --- odd values -----------------------------------------------------------------------------------------------------
@@ -83,8 +88,8 @@ NEIGHBOUR_MODELS = [decode(neighbour, Contact).value for neighbour in NEIGHBOURS
 @pytest.mark.parametrize("odd", ODD, ids=lambda odd: f"{odd.field}={odd.written[:30]}")
 async def test_an_odd_value_within_a_page_costs_no_other_contact_anything(odd: Odd) -> None:
     body = page_of([*NEIGHBOURS[:PLACE], written(odd), *NEIGHBOURS[PLACE:]], b',"contacts_count":500')
-    page = envelope(body)
-    decoded = await decode_contacts(page.contacts)
+    page = envelope_of(body)
+    decoded = await decode_items(page.items, Contact, "contacts")
     assert decoded.value[PLACE] == expected(odd)
     assert decoded.value[:PLACE] + decoded.value[PLACE + 1 :] == NEIGHBOUR_MODELS
     assert decoded.problems == problems(odd, f"$.contacts[{PLACE}]")
@@ -100,7 +105,7 @@ def test_bytes_that_are_no_utf8_cost_their_own_field() -> None:
 
 async def test_bytes_that_are_no_utf8_cost_no_other_contact_anything() -> None:
     body = page_of([*NEIGHBOURS[:9], as_bytes(CONTACT).replace(b"Lovelace", b"\xff"), *NEIGHBOURS[9:]])
-    decoded = await read_page(body)
+    decoded = await contacts_of(body)
     assert len(decoded.value) == 500
     assert decoded.problems == (Problem("$.contacts[9].last_name", "not valid Unicode"),)
 
@@ -161,7 +166,7 @@ def test_a_string_field_keeps_what_is_no_timestamp() -> None:
     [("null", "null"), ("7", "a number"), ("1.5", "a number"), ('"x"', "a string"), ("[]", "an array"), ("NaN", "NaN")],
 )
 async def test_what_stands_in_place_of_a_contact_is_left_out_and_named(written: str, kind: str) -> None:
-    decoded = await read_page(page_of([*NEIGHBOURS[:3], written.encode(), *NEIGHBOURS[3:]]))
+    decoded = await contacts_of(page_of([*NEIGHBOURS[:3], written.encode(), *NEIGHBOURS[3:]]))
     assert decoded.value == NEIGHBOUR_MODELS
     (problem,) = decoded.problems
     assert problem.path == "$.contacts[3]"
@@ -207,7 +212,7 @@ def test_an_entry_of_an_array_that_cannot_be_read_is_left_out_and_named() -> Non
     ],
 )
 def test_what_is_no_json_is_malformed(body: bytes, what: str) -> None:
-    for read in (functools.partial(decode, cls=Contact), envelope, loads):
+    for read in (functools.partial(decode, cls=Contact), envelope_of, loads):
         with pytest.raises(DecodeError, match=what) as caught:
             read(body)
         assert (caught.value.path, caught.value.malformed) == ("$", True)
@@ -221,7 +226,7 @@ def test_endless_nesting_is_an_error_and_no_crash(before: bytes, opening: bytes)
     for body in (before + opening * DEEP, before + opening * DEEP + b"1" + closing * DEEP + ends):
         for read in (
             lambda body=body: decode(body, Contact),
-            lambda body=body: envelope(body),
+            lambda body=body: envelope_of(body),
             lambda body=body: loads(body),
         ):
             with pytest.raises(DecodeError, match="nested too deep") as caught:
@@ -248,9 +253,9 @@ def test_what_is_to_be_sent_back_must_be_what_was_read() -> None:
 
 
 def test_a_page_is_read_without_its_contacts() -> None:
-    page = envelope(as_bytes(PAGE))
+    page = envelope_of(as_bytes(PAGE))
     assert (page.href, page.total, page.problems) == ("/v3/contacts?cursor=bGltaXQ9MSZuZXh0PTI=", 3249, ())
-    assert [bytes(contact) for contact in page.contacts] == [as_bytes(CONTACT)]
+    assert [bytes(contact) for contact in page.items] == [as_bytes(CONTACT)]
     assert "example.com" not in repr(page)
 
 
@@ -259,8 +264,8 @@ def test_a_page_is_read_without_its_contacts() -> None:
 )
 @pytest.mark.parametrize("odd", ["", ',"x":NaN'], ids=["fast", "tolerant"])
 def test_the_end_has_four_shapes(links: str, odd: str) -> None:
-    page = envelope(page_of([], (links + odd).encode()))
-    assert (page.href, page.contacts) == (None, [])
+    page = envelope_of(page_of([], (links + odd).encode()))
+    assert (page.href, page.items) == (None, [])
 
 
 @pytest.mark.parametrize("odd", ["", ',"x":NaN', ',"x":"\\ud800"'], ids=["fast", "NaN", "surrogate"])
@@ -283,8 +288,8 @@ def test_the_end_has_four_shapes(links: str, odd: str) -> None:
     ],
 )
 def test_an_odd_count_costs_no_contact(count: str, total: int | None, reason: str | None, odd: str) -> None:
-    page = envelope(page_of(NEIGHBOURS[:2], f',"contacts_count":{count}{odd}'.encode()))
-    assert len(page.contacts) == 2
+    page = envelope_of(page_of(NEIGHBOURS[:2], f',"contacts_count":{count}{odd}'.encode()))
+    assert len(page.items) == 2
     assert page.total == total
     assert page.problems == (() if reason is None else (Problem("$.contacts_count", reason),))
 
@@ -293,8 +298,8 @@ def test_an_odd_count_costs_no_contact(count: str, total: int | None, reason: st
 @pytest.mark.parametrize("contacts", ["", '"contacts":null', '"contacts":[]'])
 def test_a_page_may_be_empty(contacts: str, odd: str) -> None:
     body = "{" + ",".join(filter(None, (contacts, '"_links":{"next":{"href":"/v3/contacts?cursor=x"}}'))) + odd + "}"
-    page = envelope(body.encode())
-    assert (page.contacts, page.href) == ([], "/v3/contacts?cursor=x")
+    page = envelope_of(body.encode())
+    assert (page.items, page.href) == ([], "/v3/contacts?cursor=x")
 
 
 @pytest.mark.parametrize(
@@ -302,20 +307,20 @@ def test_a_page_may_be_empty(contacts: str, odd: str) -> None:
 )
 def test_a_page_whose_contacts_are_no_array_is_an_error(contacts: str, kind: str) -> None:
     with pytest.raises(DecodeError, match=f"expected an array of contacts, got {kind}") as caught:
-        envelope(f'{{"contacts":{contacts}}}'.encode())
+        envelope_of(f'{{"contacts":{contacts}}}'.encode())
     assert (caught.value.path, caught.value.malformed) == ("$.contacts", False)
 
 
 @pytest.mark.parametrize("body", ["[]", "null", "7", '"x"'])
 def test_a_page_that_is_no_object_is_an_error(body: str) -> None:
-    with pytest.raises(DecodeError, match="no page: expected an object") as caught:
-        envelope(body.encode())
+    with pytest.raises(DecodeError, match="not a page: expected an object") as caught:
+        envelope_of(body.encode())
     assert (caught.value.path, caught.value.malformed) == ("$", False)
 
 
 def test_a_link_that_cannot_be_read_is_an_error() -> None:
     with pytest.raises(DecodeError, match="link to the next page") as caught:
-        envelope(b'{"contacts":[],"_links":{"next":7}}')
+        envelope_of(b'{"contacts":[],"_links":{"next":7}}')
     assert caught.value.path == "$._links.next"
 
 
@@ -329,7 +334,7 @@ async def test_the_event_loop_runs_while_a_page_is_decoded() -> None:
             await asyncio.sleep(0)
 
     ticker = asyncio.create_task(tick())
-    await read_page(page_of(NEIGHBOURS))
+    await contacts_of(page_of(NEIGHBOURS))
     ticker.cancel()
     assert ticks >= 20
 
@@ -339,7 +344,7 @@ async def test_the_event_loop_runs_while_a_page_is_decoded() -> None:
 
 async def test_one_warning_names_the_places_and_none_of_the_values(caplog: pytest.LogCaptureFixture) -> None:
     odd = b'{"first_name": ["s3cret"], "created_at": "s3cret", "notes": {"s3cret": 1}}'
-    decoded = await read_page(page_of([odd] * 9))
+    decoded = await contacts_of(page_of([odd] * 9))
     with caplog.at_level(logging.DEBUG):
         report(decoded.problems, strict=False)
     (record,) = caplog.records
@@ -368,7 +373,7 @@ def test_strict_raises_with_the_first_place() -> None:
     "body", [b'{"address": "ada@example.com"', b'{"address": "ada@example.com\xff"', b"<p>ada@example.com"]
 )
 def test_what_cannot_be_read_does_not_go_along_with_the_error(body: bytes) -> None:
-    for read in (loads, envelope, functools.partial(decode, cls=Contact)):
+    for read in (loads, envelope_of, functools.partial(decode, cls=Contact)):
         with pytest.raises(DecodeError) as caught:
             read(body)
         assert caught.value.__context__ is None

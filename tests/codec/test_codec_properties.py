@@ -12,7 +12,12 @@ from support.contract_table import ANSWERS
 from support.contract_values import CONTACT, ODD, OTHER_TIMESTAMPS, PAGE, TIMESTAMPS
 
 from cc_async import Contact, ContactCounts, DecodeError, SmsEngagement
-from cc_async.codec.decode import _decoder, _loads_for_models, _structure, decode, envelope, loads
+from cc_async.codec.decode import Envelope, PageShape, _decoder, _loads_for_models, _structure, decode, loads, read_page
+
+
+def envelope_of(body: bytes) -> Envelope:
+    return read_page(body, PageShape("contacts", "contacts_count"))
+
 
 FEWER = settings(max_examples=60, deadline=None)  # the machine may be busy
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -150,7 +155,8 @@ def test_no_problem_tells_the_value(name: str, value: Any) -> None:
 @FEWER
 @given(st.binary(max_size=80) | ANYTHING.map(as_bytes) | st.sampled_from([odd.written.encode() for odd in ODD]))
 def test_no_body_raises_anything_but_a_decode_error(body: bytes) -> None:
-    for read in (loads, envelope, lambda body: decode(body, Contact), lambda body: decode(body, list[SmsEngagement])):
+    whole = (lambda body: decode(body, Contact), lambda body: decode(body, list[SmsEngagement]))
+    for read in (loads, envelope_of, *whole):
         for text in (body, b'{"contacts":[' + body + b"]}", b'{"notes":' + body + b"}"):
             error = failure(read, text)
             assert error is None or f"{error} {error.path}".encode().startswith(b"The ")
@@ -170,7 +176,7 @@ WHOLE = as_bytes(PAGE)
 @FEWER
 @given(st.integers(1, len(WHOLE) - 1))
 def test_a_page_that_is_cut_off_anywhere_is_malformed(length: int) -> None:
-    for read in (loads, envelope):
+    for read in (loads, envelope_of):
         error = failure(read, WHOLE[:length])
         assert error is not None
         assert error.malformed

@@ -258,7 +258,7 @@ async def test_a_page_that_is_awaited_now_moves_to_the_front_of_the_streams() ->
     await crowd.come(*"stu", stream=True)
     await crowd.come("v", turn=turn)
     await crowd.come("w", stream=True, awaited=True)
-    turn.awaited = True
+    turn.promote()
     await crowd.come(*"ABCDE")
     await crowd.done()
     assert crowd.order == "sABCwDEvtu"
@@ -268,8 +268,8 @@ async def test_a_page_that_is_awaited_now_moves_to_the_front_of_the_streams() ->
 async def test_a_turn_that_is_over_may_still_change() -> None:
     limiter, turn = RateLimiter(), Turn(stream=True)
     await limiter.acquire(turn)
-    turn.awaited = True
-    assert turn.on_awaited is None
+    turn.promote()
+    assert turn.on_promotion is None
     assert_idle(limiter)
 
 
@@ -278,7 +278,7 @@ async def test_a_callers_turn_stays_among_the_callers_when_it_is_marked() -> Non
     crowd, turn = Crowd(RateLimiter(1)), Turn()
     await crowd.come(*"AB")
     await crowd.come("C", turn=turn)
-    turn.awaited = True
+    turn.promote()
     await crowd.done()
     assert crowd.order == "ABC"
 
@@ -418,7 +418,7 @@ async def play(rate: int, steps: list[Any]) -> None:
         elif step == "cancel" and value < len(tasks):
             tasks[value].cancel()
         elif step == "promote" and value < len(turns):
-            turns[value].awaited = True
+            turns[value].promote()
             promoted.add(value)
         elif step == "pass":
             await asyncio.sleep(value)

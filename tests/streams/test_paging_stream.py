@@ -86,9 +86,9 @@ async def test_a_guess_is_sent_once_whatever_comes_of_it() -> None:
     session = FakeSession({4: 9})
     fetch_page = session.stream()._source.fetch_page
     with pytest.raises(SegmentNotReadyError):
-        await fetch_page(numbered(4), turn=Turn(stream=True), guessed=True, on_retry=list)
+        await fetch_page(numbered(4), first=False, turn=Turn(stream=True), guessed=True, on_retry=list)
     assert session.attempts == [1]
-    await fetch_page(numbered(5), turn=Turn(stream=True), guessed=False, on_retry=list)
+    await fetch_page(numbered(5), first=False, turn=Turn(stream=True), guessed=False, on_retry=list)
     assert session.attempts == [1, None]
 
 

@@ -165,7 +165,16 @@ class MemoryApi:
     def of(cls, book: Book, **settings: Any) -> Self:
         return cls(read=lambda link: book.document(book.page_of(link)), page_of=book.page_of, **settings)
 
-    async def fetch(self, link: str | None, *, turn: Turn, guessed: bool, on_retry: Callable[[], None]) -> RawPage:
+    async def fetch(
+        self,
+        link: str | None,
+        *,
+        first: bool,
+        turn: Turn,
+        guessed: bool,
+        on_retry: Callable[[], None],  # of the protocol
+    ) -> RawPage:
+        assert first is not turn.stream
         self.turns.append(turn)
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)

@@ -9,7 +9,7 @@ from support.contract_table import BASE_URL
 from yarl import URL
 
 from cc_async import DecodeError, InvalidRequestError, PaginationError
-from cc_async.wire.links import next_href, resolve_link, resolve_path, without_query
+from cc_async.wire.links import next_href, resolve_link, resolve_page_link, resolve_path, without_query
 
 UNHURRIED = settings(deadline=None)  # the machine may be busy
 BASE = URL(BASE_URL)
@@ -222,3 +222,33 @@ def test_whatever_a_path_is_it_stays_below_the_base_or_is_refused(path: str) -> 
         return
     assert found.startswith("/")
     assert ".." not in unquote(found.partition("?")[0]).split("/")
+
+
+@pytest.mark.parametrize(
+    ("href", "followed"),
+    [
+        ("/v3/contact_tags?cursor=abc=", "/v3/contact_tags?cursor=abc="),
+        ("/contacts-service/v3/accounts/7/contact_tags?cursor=a%2Bb", "/v3/contact_tags?cursor=a%2Bb"),
+        ("/contacts-service/v3/accounts/7/contact_tags?limit=2&cursor=ab#x", "/v3/contact_tags?cursor=ab"),
+        ("https://api.example.com/internal/contact_tags?cursor=ab", "/v3/contact_tags?cursor=ab"),
+    ],
+)
+def test_of_a_link_into_the_internal_network_only_the_cursor_is_taken(href: str, followed: str) -> None:
+    assert resolve_page_link(URL("https://api.example.com/v3"), "/contact_tags", href) == followed
+
+
+@pytest.mark.parametrize(
+    "href",
+    [
+        "/contacts-service/v3/accounts/7/contact_lists?cursor=ab",
+        "/contacts-service/v3/accounts/7/contact_tags",
+        "/contacts-service/v3/accounts/7/contact_tags?cursor=",
+        "/contacts-service/v3/accounts/7/contact_tags?cursor=a&cursor=b",
+        "https://elsewhere.example.com/internal/contact_tags?cursor=ab",
+        "//elsewhere.example.com/internal/contact_tags?cursor=ab",
+        "/internal\\contact_tags/contact_tags?cursor=ab cd",
+    ],
+)
+def test_no_other_link_out_of_the_api_is_followed(href: str) -> None:
+    with pytest.raises(PaginationError):
+        resolve_page_link(URL("https://api.example.com/v3"), "/contact_tags", href)

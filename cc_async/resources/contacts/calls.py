@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import attrs
 
-from cc_async.codec.decode import Decoded, Envelope, decode, dumps, envelope
+from cc_async.codec.decode import Decoded, decode, dumps
 from cc_async.errors import InvalidRequestError
 from cc_async.http.call import Answer, Call
 from cc_async.http.retry import Idempotency
@@ -119,11 +119,3 @@ def resubscribe(contact_id: str, list_ids: Iterable[str]) -> Call[None]:
         raise InvalidRequestError("list_ids must name at least one list.")
     path = f"/contacts/resubscribe/{quote_segment(contact_id)}"
     return Call(method="PUT", path=path, body=dumps({"list_ids": ids}), parse=_nothing)
-
-
-def page(answer: Answer) -> Decoded[Envelope]:
-    """Read a page of contacts, leaving the contacts for later."""
-    if answer.status == 202:  # the segment is still being computed, and what else the answer says is not documented
-        return Decoded(Envelope([], None, None))
-    found = envelope(answer.body)
-    return Decoded(found, found.problems)
