@@ -17,7 +17,7 @@ import attrs
 import msgspec
 
 from cc_async.errors import InvalidRequestError
-from cc_async.models._types import Timestamp
+from cc_async.models._types import MessageText, Timestamp
 
 if TYPE_CHECKING:
     import cattrs
@@ -146,6 +146,19 @@ def _read_str(value: Any, _: Any) -> str:
     return value
 
 
+def _read_bool(value: Any, _: Any) -> bool | None:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lower() in {"true", "false", ""}:
+        return value.strip().lower() == "true" if value.strip() else None
+    raise UnreadableError(f"expected a boolean, got {kind(value)}")
+
+
+def _read_message(value: Any, _: Any) -> str:
+    """A string, or the `message` of an object."""
+    return _read_str(value.get("message") if isinstance(value, dict) else value, str)
+
+
 def read_int(value: Any, _: Any = int) -> int | None:
     """A whole number, however it was written; None for an empty string.
 
@@ -227,9 +240,10 @@ def _converter() -> "cattrs.Converter":
     converter.register_structure_hook_factory(attrs.has, _object_hook)
     converter.register_structure_hook_factory(lambda cls: _origin(cls) is list, _list_hook)
     converter.register_structure_hook_func(lambda cls: cls == Timestamp, _read_timestamp)
+    converter.register_structure_hook_func(lambda cls: cls == MessageText, _read_message)
     converter.register_structure_hook_factory(lambda cls: type(None) in get_args(cls), _optional_hook)
     converter.register_structure_hook_func(lambda cls: cls == int | str, _read_int_or_str)
-    for cls, read in ((str, _read_str), (int, read_int), (date, _read_date)):
+    for cls, read in ((str, _read_str), (int, read_int), (bool, _read_bool), (date, _read_date)):
         converter.register_structure_hook(cls, read)
     converter.register_unstructure_hook(datetime, _write_datetime)
     converter.register_unstructure_hook(float, _write_float)
