@@ -5,6 +5,7 @@ from datetime import date
 import attrs
 
 from cc_async.models._types import Timestamp
+from cc_async.models.contacts import Contact
 
 
 @attrs.frozen(kw_only=True)
@@ -63,3 +64,40 @@ class CustomFieldDefinition:
     choices: list[CustomFieldChoice] | None = None
     created_at: Timestamp | None = None
     updated_at: Timestamp | None = None
+
+
+@attrs.frozen
+class CustomFieldCatalog:
+    """All custom fields of an account, to read the values of contacts by label without further requests."""
+
+    fields: tuple[CustomFieldDefinition, ...]
+
+    def find(self, label_or_name: str) -> CustomFieldDefinition | None:
+        """Return the field with this label, else with this name, else one that differs from either in case only."""
+        folded = label_or_name.casefold()
+        found: dict[int, CustomFieldDefinition] = {}
+        for field in self.fields:
+            label, name = field.label or "", field.name or ""
+            ranks = (label == label_or_name, name == label_or_name, folded in (label.casefold(), name.casefold()))
+            if any(ranks):
+                found.setdefault(ranks.index(True), field)
+        return found[min(found)] if found else None
+
+    def values(self, contact: Contact) -> dict[str, str | list[str] | None]:
+        """Return the values of a contact by label; the contact must have been read with `include=["custom_fields"]`.
+
+        Chosen options appear with their labels: one string for a single_select, a list for a multi_select. Fields that
+        the contact has no value in are missing. A field or an option that the catalog does not know, because it is newer
+        or was deleted, appears with its id.
+        """
+        known = {field.custom_field_id: field for field in self.fields}
+        values: dict[str, str | list[str] | None] = {}
+        for given in contact.custom_fields or ():
+            field = known.get(given.custom_field_id) or CustomFieldDefinition(custom_field_id=given.custom_field_id)
+            values[field.label or given.custom_field_id or ""] = given.value
+            if given.choice_ids:
+                labels = {str(choice.choice_id): choice.choice_label for choice in field.choices or ()}
+                chosen = [labels.get(str(choice_id)) or str(choice_id) for choice_id in given.choice_ids]
+                single = field.type == "single_select" and len(chosen) == 1
+                values[field.label or given.custom_field_id or ""] = chosen[0] if single else chosen
+        return values

@@ -1,0 +1,219 @@
+"""The contact lists of an account, see https://developer.constantcontact.com/api_guide/lists_overview.html."""
+
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+from cc_async.codec.decode import dumps
+from cc_async.http.call import Call
+from cc_async.http.retry import Idempotency
+from cc_async.http.session import Session
+from cc_async.models.activities import Activity
+from cc_async.models.lists import ContactList, ListXref
+from cc_async.resources._checks import checked_limit, checked_text, id_of
+from cc_async.resources._collection import Collection, stream
+from cc_async.resources._lookup import find_named, get_or_create
+from cc_async.resources._operation import raw, reads
+from cc_async.streams.merge import merge
+from cc_async.streams.pager import Page, Pager
+from cc_async.wire.urls import csv, quote_segment, with_query
+
+_LISTS = Collection(path="/contact_lists", items="lists", total="lists_count", model=ContactList, key="list_id")
+_Xrefs: TypeAlias = list[ListXref]  # named here because `list` means the method inside the class
+
+
+def _path(list_id: str | ContactList) -> str:
+    return f"/contact_lists/{quote_segment(id_of(list_id, 'list_id'))}"
+
+
+def _body(name: str, favorite: bool, description: str | None) -> bytes:
+    body = {"name": _name(name), "favorite": favorite}
+    return dumps(body if description is None else body | {"description": description})
+
+
+def _name(name: str) -> str:
+    return checked_text("The name of a list", name, at_most=255)
+
+
+def create_list(name: str, *, favorite: bool = False, description: str | None = None) -> Call[ContactList]:
+    """POST /contact_lists."""
+    body = _body(name, favorite, description)
+    return Call(method="POST", path="/contact_lists", body=body, parse=reads(ContactList))
+
+
+def get_list(list_id: str | ContactList, *, include_membership_count: str | None = None) -> Call[ContactList]:
+    """GET /contact_lists/{list_id}."""
+    path = with_query(_path(list_id), {"include_membership_count": include_membership_count})
+    return Call(method="GET", path=path, parse=reads(ContactList))
+
+
+def update_list(
+    list_id: str | ContactList, name: str, *, favorite: bool = False, description: str | None = None
+) -> Call[ContactList]:
+    """PUT /contact_lists/{list_id}."""
+    return Call(
+        method="PUT",
+        path=_path(list_id),
+        body=_body(name, favorite, description),
+        parse=reads(ContactList),
+        idempotency=Idempotency.SAFE,
+    )
+
+
+def delete_list(list_id: str | ContactList) -> Call[Activity]:
+    """DELETE /contact_lists/{list_id}."""
+    return Call(method="DELETE", path=_path(list_id), parse=reads(Activity), gone=Activity())
+
+
+def list_id_xrefs(sequence_ids: str | Iterable[str | int]) -> Call[list[ListXref]]:
+    """GET /contact_lists/list_id_xrefs."""
+
+    def parse(response: Response) -> Decoded[list[ListXref]]:
+        decoded = decode(response.body, _XrefsBody)
+        return Decoded(decoded.value.xrefs or [], decoded.problems)
+
+    ids = csv("sequence_ids", split_ids(sequence_ids), at_most=500)
+    return Call(method="GET", path=with_query("/contact_lists/list_id_xrefs", {"sequence_ids": ids}), parse=parse)
+
+
+class Lists:
+    """The lists that contacts can be on: at most 1,000, with unique names.
+
+    Whatever takes the id of a list also takes a `ContactList`.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def with_http_info(self) -> "ListsWithHttpInfo":
+        """The same operations, which return the status code and the headers beside the data."""
+        return ListsWithHttpInfo(self._session)
+
+    def list(
+        self,
+        *,
+        name: str | None = None,
+        status: StrOrIterable | None = None,
+        channel_type: str | None = None,
+        include_count: bool = False,
+        include_membership_count: str | None = None,
+        include_sms_membership_count: bool = False,
+        limit: int = 1_000,
+        start: str | None = None,
+    ) -> Pager[ContactList]:
+        """Stream the e-mail lists, or those of another channel (GET /contact_lists).
+
+        `name` is a full name. `status` is all, active or deleted. `channel_type` is email or sms: the API hides SMS
+        lists unless asked for them; `list_every_channel` streams both. `include_membership_count` (all or active) asks
+        for the number of contacts on each list, `include_sms_membership_count` for the same of SMS lists,
+        `include_count` for the number of lists, the `total` of a page. `limit` is the page size, 1 to 1,000. `start` is
+        the `next_url` of a page to continue after, without any other filter.
+        """
+        return _stream(
+            self._session,
+            start,
+            limit,
+            name=name,
+            status=status,
+            channel_type=channel_type,
+            include_count=include_count,
+            include_membership_count=include_membership_count,
+            include_sms_membership_count=include_sms_membership_count,
+        )
+
+    def list_every_channel(self, *, status: StrOrIterable | None = None) -> merge[ContactList]:
+        """Stream the e-mail lists and the SMS lists as one, in the order in which they come; two requests or more."""
+        return merge(self.list(status=status, channel_type="email"), self.list(status=status, channel_type="sms"))
+
+    async def create(self, name: str, *, favorite: bool = False, description: str | None = None) -> ContactList:
+        """Create a list (POST /contact_lists); not repeated once it may have been applied.
+
+        Raises:
+            ConflictError: A list has this name: see `get_or_create`.
+
+        """
+        call = create_list(name, favorite=favorite, description=description)
+        return (await self._session.request(call)).data
+
+    async def get(
+        self, list_id: str | ContactList, *, include_membership_count: str | None = None
+    ) -> ContactList:
+        """Return a list (GET /contact_lists/{list_id}), on request with its `membership_count` (all or active)."""
+        call = get_list(list_id, include_membership_count=include_membership_count)
+        return (await self._session.request(call)).data
+
+    async def update(
+        self, list_id: str | ContactList, name: str, *, favorite: bool = False, description: str | None = None
+    ) -> ContactList:
+        """Replace a list (PUT /contact_lists/{list_id}): what is left out gets its default; `patch` keeps it."""
+        call = update_list(list_id, name, favorite=favorite, description=description)
+        return (await self._session.request(call)).data
+
+    async def patch(
+        self,
+        list_id: str | ContactList,
+        *,
+        name: str | None = None,
+        favorite: bool | None = None,
+        description: str | None = None,
+    ) -> ContactList:
+        """Change what is given and keep the rest: two requests, GET and PUT.
+
+        `description=""` removes the description.
+        """
+        now = await self.get(list_id)
+        return await self.update(
+            list_id,
+            name if name is not None else now.name or "",
+            favorite=favorite if favorite is not None else bool(now.favorite),
+            description=description if description is not None else now.description,
+        )
+
+    async def delete(self, list_id: str | ContactList) -> Activity:
+        """Start to delete a list (DELETE /contact_lists/{list_id}), which is a job; its contacts stay.
+
+        Where the response was lost and the repeated request finds no such list, the first one has succeeded: the
+        returned `Activity` then has no id and is `already_deleted`.
+        """
+        return (await self._session.request(delete_list(list_id))).data
+
+    async def id_xrefs(self, sequence_ids: str | Iterable[str | int]) -> _Xrefs:
+        """Return the ids of lists by their ids in the V2 API (GET /contact_lists/list_id_xrefs).
+
+        Any number of ids, which costs one request for every 500; unknown ones are missing from the result.
+        """
+        found: _Xrefs = []
+        for ids in steps(split_ids(sequence_ids), 500):
+            found += (await self._session.request(list_id_xrefs(ids))).data
+        return found
+
+    async def find(self, name: str) -> ContactList | None:
+        """Return the list of any channel with this name, or None; one that differs in case only if no other matches.
+
+        Reads the lists: one request for 1,000 of each channel.
+        """
+        return await self._find(name, exact=False)
+
+    async def get_or_create(self, name: str) -> ContactList:
+        """Return the list with this name, created unless it exists.
+
+        Clients that do this at the same time end up with one list.
+        """
+        _name(name)
+        return await get_or_create(lambda exact: self._find(name, exact=exact), lambda: self.create(name))
+
+    async def _find(self, name: str, *, exact: bool) -> ContactList | None:
+        return await find_named(self.list_every_channel(), name, lambda found: [found.name], exact=exact)
+
+
+class ListsWithHttpInfo:
+    """The operations of `Lists`, each with the status code and the headers of its response."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    create = raw(create_list)
+    get = raw(get_list)
+    update = raw(update_list)
+    delete = raw(delete_list)
+    id_xrefs = raw(list_id_xrefs)
