@@ -4,10 +4,12 @@ from cc_async._version import __version__
 from cc_async.client import ConstantContact
 from cc_async.codec.problems import Problem
 from cc_async.errors import (
+    ActivityTimeoutError,
     ApiError,
     AuthenticationError,
     AuthorizationError,
     BadRequestError,
+    BulkQueueFullError,
     ClientClosedError,
     ConflictError,
     ConstantContactError,
@@ -34,6 +36,8 @@ from cc_async.http.retry import Idempotency, RetryPolicy
 from cc_async.http.session import Session
 from cc_async.limits.local import RateLimiter
 from cc_async.limits.protocol import Limiter, Turn
+from cc_async.models.account import AccountEmail, AccountSummary, CompanyLogo, PhysicalAddress, UserPrivilege
+from cc_async.models.activities import Activity, ActivityStatus
 from cc_async.models.contact_requests import (
     ContactChanges,
     ContactFields,
@@ -67,6 +71,16 @@ from cc_async.models.contacts import (
     SmsEngagementDetails,
     StreetAddress,
 )
+from cc_async.models.custom_fields import (
+    CustomFieldCatalog,
+    CustomFieldChoice,
+    CustomFieldChoiceInput,
+    CustomFieldDefinition,
+    CustomFieldMetadata,
+)
+from cc_async.models.lists import ContactList, ListXref
+from cc_async.models.segments import Segment
+from cc_async.models.tags import Tag
 from cc_async.oauth.endpoint import AuthorizationRequest, DeviceAuthorization
 from cc_async.oauth.provider import OAuth2, StaticToken, TokenProvider
 from cc_async.oauth.stores import FileTokenStore, MemoryTokenStore, TokenStore
@@ -82,14 +96,21 @@ Repeat = Idempotency
 """Deprecated: use `Idempotency`."""
 
 __all__ = [
+    "AccountEmail",
+    "AccountSummary",
+    "Activity",
+    "ActivityStatus",
+    "ActivityTimeoutError",
     "ApiError",
     "ApiResponse",
     "AuthenticationError",
     "AuthorizationError",
     "AuthorizationRequest",
     "BadRequestError",
+    "BulkQueueFullError",
     "Changes",
     "ClientClosedError",
+    "CompanyLogo",
     "ConflictError",
     "ConstantContact",
     "ConstantContactError",
@@ -99,12 +120,18 @@ __all__ = [
     "ContactCounts",
     "ContactFields",
     "ContactFilters",
+    "ContactList",
     "ContactXref",
     "CreateContactRequest",
     "CreateOrUpdateContactRequest",
     "CreateOrUpdateContactResult",
     "CustomField",
+    "CustomFieldCatalog",
+    "CustomFieldChoice",
+    "CustomFieldChoiceInput",
+    "CustomFieldDefinition",
     "CustomFieldInput",
+    "CustomFieldMetadata",
     "DecodeError",
     "DeviceAuthorization",
     "EmailAddress",
@@ -115,6 +142,7 @@ __all__ = [
     "Idempotency",
     "InvalidRequestError",
     "Limiter",
+    "ListXref",
     "Many",
     "ManyOptions",
     "MemoryTokenStore",
@@ -129,6 +157,7 @@ __all__ = [
     "PermissionDeniedError",
     "PhoneNumber",
     "PhoneNumberInput",
+    "PhysicalAddress",
     "Problem",
     "QuotaExceededError",
     "RateLimitError",
@@ -137,6 +166,7 @@ __all__ = [
     "Repeat",
     "RequestTimeoutError",
     "RetryPolicy",
+    "Segment",
     "SegmentNotReadyError",
     "ServerError",
     "Session",
@@ -152,6 +182,7 @@ __all__ = [
     "StaticToken",
     "StreetAddress",
     "StreetAddressInput",
+    "Tag",
     "Token",
     "TokenProvider",
     "TokenRefreshError",
@@ -161,6 +192,7 @@ __all__ = [
     "Turn",
     "UnsupportedMediaTypeError",
     "UpdateContactRequest",
+    "UserPrivilege",
     "__version__",
     "merge",
 ]

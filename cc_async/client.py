@@ -13,7 +13,13 @@ from cc_async.http.retry import Idempotency, RetryPolicy, is_write
 from cc_async.http.session import BASE_URL, Session
 from cc_async.limits.protocol import Limiter
 from cc_async.oauth.provider import TokenProvider
+from cc_async.resources.account import Account
+from cc_async.resources.activities import Activities
 from cc_async.resources.contacts import Contacts
+from cc_async.resources.custom_fields import CustomFields
+from cc_async.resources.lists import Lists
+from cc_async.resources.segments import Segments
+from cc_async.resources.tags import Tags
 from cc_async.wire.links import resolve_path
 
 
@@ -52,6 +58,12 @@ class ConstantContact:
             strict=strict,
         )
         self.contacts = Contacts(self._session)
+        self.lists = Lists(self._session)
+        self.tags = Tags(self._session)
+        self.custom_fields = CustomFields(self._session)
+        self.segments = Segments(self._session)
+        self.activities = Activities(self._session)
+        self.account = Account(self._session)
 
     @property
     def rate_limiter(self) -> Limiter:

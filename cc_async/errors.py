@@ -11,7 +11,8 @@
     │  ├─ ConflictError             409
     │  ├─ UnsupportedMediaTypeError 415
     │  ├─ RateLimitError            429
-    │  │  └─ QuotaExceededError     429, the day's quota is spent
+    │  │  ├─ QuotaExceededError     429, the day's quota is spent
+    │  │  └─ BulkQueueFullError     429, too many bulk jobs are waiting
     │  └─ ServerError               5xx
     ├─ TransportError               the network failed
     │  └─ RequestTimeoutError       (also a TimeoutError)
@@ -24,7 +25,8 @@
     ├─ DecodeError                  the answer was not what the API promises
     ├─ PaginationError              a link to the next page that must not be followed
     ├─ SegmentNotReadyError         a segment still being computed at the deadline
-    └─ ContactChangedError          somebody else changed the contact meanwhile
+    ├─ ContactChangedError          somebody else changed the contact meanwhile
+    └─ ActivityTimeoutError         a bulk job that had not ended at the deadline (also a TimeoutError)
 
 All of them pickle, and none holds a token or an e-mail address: what servers say is redacted first.
 """
@@ -164,6 +166,13 @@ class QuotaExceededError(RateLimitError):
         self.resets_at = resets_at
 
 
+class BulkQueueFullError(RateLimitError):
+    """429: the account has more than 1,000 bulk jobs waiting, those of other applications included.
+
+    Not retried, because a queue takes minutes to drain: look at `activities.list(state="processing")` and try later.
+    """
+
+
 class ServerError(ApiError):
     """5xx: the service or a proxy before it failed."""
 
@@ -252,3 +261,14 @@ class ContactChangedError(ConstantContactError):
     def __init__(self, message: str, *, contact_id: str) -> None:
         super().__init__(message)
         self.contact_id = contact_id
+
+
+class ActivityTimeoutError(ConstantContactError, TimeoutError):
+    """A bulk job had not ended at the deadline. It goes on, and may still succeed: `activities.wait` can be resumed."""
+
+    activity: Any
+    """The `Activity` as it was read last."""
+
+    def __init__(self, message: str, *, activity: Any) -> None:
+        super().__init__(message)
+        self.activity = activity

@@ -7,19 +7,25 @@ from typing import Any, assert_type
 import aiohttp
 
 from cc_async import (
+    AccountEmail,
+    AccountSummary,
+    Activity,
     ApiError,
     ApiResponse,
     ConflictError,
     ConstantContact,
     Contact,
     ContactCounts,
+    ContactList,
     ContactXref,
     CreateContactRequest,
     CreateOrUpdateContactRequest,
     CreateOrUpdateContactResult,
+    CustomFieldDefinition,
     EmailAddress,
     EmailAddressInput,
     FileTokenStore,
+    ListXref,
     OAuth2,
     Page,
     Pager,
@@ -27,10 +33,13 @@ from cc_async import (
     QuotaExceededError,
     RateLimiter,
     RetryPolicy,
+    Segment,
     SmsEngagement,
+    Tag,
     Token,
     TokenStore,
     UpdateContactRequest,
+    UserPrivilege,
     merge,
 )
 
@@ -156,3 +165,33 @@ def errors(error: ApiError) -> None:
     if isinstance(error, QuotaExceededError):
         assert_type(error.resets_at, datetime)
         assert_type(error.retry_after, float | None)
+
+
+async def neighbours(cc: ConstantContact) -> None:
+    assert_type(cc.lists.list(status="all"), Pager[ContactList])
+    assert_type(cc.lists.list_every_channel(), merge[ContactList])
+    assert_type(await cc.lists.create("News"), ContactList)
+    assert_type(await cc.lists.find("News"), ContactList | None)
+    assert_type(await cc.lists.get_or_create("News"), ContactList)
+    assert_type(await cc.lists.patch("a", favorite=True), ContactList)
+    assert_type(await cc.lists.delete(ContactList()), Activity)
+    assert_type(await cc.lists.id_xrefs([1, "2"]), list[ListXref])
+    assert_type(await cc.lists.with_http_info.list(), Page[ContactList])
+    assert_type(await cc.lists.with_http_info.get("a", include_membership_count="all"), ApiResponse[ContactList])
+    assert_type(cc.tags.list(), Pager[Tag])
+    assert_type(await cc.tags.update(Tag(), "Gold"), Tag)
+    assert_type(await cc.tags.with_http_info.delete("a"), ApiResponse[Activity])
+    assert_type(cc.custom_fields.list(), Pager[CustomFieldDefinition])
+    assert_type(await cc.custom_fields.find("Age"), CustomFieldDefinition | None)
+    assert_type((await cc.custom_fields.catalog()).values(Contact()), dict[str, str | list[str] | None])
+    assert_type(await cc.custom_fields.with_http_info.delete("a"), ApiResponse[None])
+    assert_type(cc.segments.list(), Pager[Segment])
+    assert_type(await cc.segments.create("Active", {"version": "1.0.0"}), Segment)
+    assert_type(await cc.segments.with_http_info.rename(1, "b"), ApiResponse[Segment])
+    assert_type(await cc.account.summary(extra_fields="company_logo"), AccountSummary)
+    assert_type(await cc.account.emails(), list[AccountEmail])
+    assert_type(await cc.account.with_http_info.privileges(), ApiResponse[list[UserPrivilege]])
+    assert_type(cc.activities.list("completed"), Pager[Activity])
+    assert_type(await cc.activities.wait("a", timeout=60), Activity)
+    assert_type(await cc.activities.add_tags(Tag(), in_lists=[ContactList(), "a"]), Activity)
+    assert_type(await cc.activities.with_http_info.import_contacts([{"email": "a"}], "b"), ApiResponse[Activity])

@@ -87,8 +87,8 @@ class CustomFieldCatalog:
         """Return the values of a contact by label; the contact must have been read with `include=["custom_fields"]`.
 
         Chosen options appear with their labels: one string for a single_select, a list for a multi_select. Fields that
-        the contact has no value in are missing. A field or an option that the catalog does not know, because it is newer
-        or was deleted, appears with its id.
+        the contact has no value in are missing. A field or an option that the catalog does not know, because it is
+        newer or was deleted, appears with its id.
         """
         known = {field.custom_field_id: field for field in self.fields}
         values: dict[str, str | list[str] | None] = {}

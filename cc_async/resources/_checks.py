@@ -1,9 +1,14 @@
 """The rules that several nouns share, checked before anything is sent."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
-from cc_async.errors import InvalidRequestError
+from cc_async.errors import DecodeError, InvalidRequestError
+from cc_async.http.call import Call
+from cc_async.http.session import Session
+
+T = TypeVar("T")
+StrOrIterable: TypeAlias = str | Iterable[str]
 
 
 def checked_text(what: str, value: str, *, at_most: int | None = None) -> str:
@@ -20,16 +25,22 @@ def checked_text(what: str, value: str, *, at_most: int | None = None) -> str:
     return value
 
 
-def checked_limit(limit: int, at_most: int) -> int:
-    """Return a page size that the API accepts.
+def page_params(start: str | None, limit: int, at_most: int, **filters: Any) -> dict[str, Any]:
+    """Return the query of the first page of a collection whose page size is `at_most` by default.
 
     Raises:
-        InvalidRequestError: It is not a whole number from 1 to the maximum.
+        InvalidRequestError: The page size is not one that the API accepts, or a filter is given beside `start`.
 
     """
+    given = {name: value for name, value in filters.items() if value is not None and value is not False}
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= at_most:
         raise InvalidRequestError(f"limit must be a whole number from 1 to {at_most:,}.")
-    return limit
+    if start is None:
+        return {**given, "limit": limit}
+    others = [*given, "limit"] if limit != at_most else [*given]
+    if others:
+        raise InvalidRequestError(f"start carries all filters: leave out {', '.join(others)}.")
+    return {}
 
 
 def id_of(value: Any, attribute: str) -> str:
@@ -72,3 +83,19 @@ def segment_id_of(value: Any) -> int:
     if isinstance(found, bool) or not isinstance(found, int) or not 0 < found < 2**31:
         raise InvalidRequestError("segment_id must be a whole number from 1 to 2,147,483,647.")
     return found
+
+
+async def read_for_update(session: Session, call: Call[T], *fields: str) -> T:
+    """Return what a PUT is about to replace.
+
+    Raises:
+        DecodeError: One of the fields that would be sent back could not be read.
+
+    """
+    response = await session.request(call)
+    for problem in response.problems:
+        if problem.path.startswith(tuple(f"$.{field}" for field in fields)):
+            raise DecodeError(
+                f"{problem.path} could not be read and would be lost: nothing was sent.", path=problem.path
+            )
+    return response.data

@@ -30,7 +30,7 @@ async def get_or_create(find: Callable[[bool], Awaitable[T | None]], create: Cal
     `find` is given whether only the exact name counts. Whether the API takes names that differ in case for the same is
     unknown: a similar name counts only once the API has called the new one taken.
     """
-    found = await find(True)  # noqa: FBT003  # a callback has no keywords
+    found = await find(True)  # a callback has no keywords
     if found is not None:
         return found
     try:

@@ -6,6 +6,7 @@ from cc_async.errors import InvalidRequestError
 from cc_async.http.call import Call
 from cc_async.http.session import Session
 from cc_async.models.account import AccountEmail, AccountSummary, UserPrivilege
+from cc_async.resources._checks import StrOrIterable
 from cc_async.resources._operation import raw, reads
 from cc_async.wire.urls import csv, with_query
 

@@ -16,8 +16,8 @@ from cc_async.models.custom_fields import (
     CustomFieldDefinition,
     CustomFieldMetadata,
 )
-from cc_async.resources._checks import checked_limit, checked_text, id_of
-from cc_async.resources._collection import Collection, stream
+from cc_async.resources._checks import checked_text, id_of, page_params, read_for_update
+from cc_async.resources._collection import Collection, first_page, stream
 from cc_async.resources._operation import nothing, raw, reads
 from cc_async.streams.pager import Page, Pager
 from cc_async.wire.urls import quote_segment
@@ -129,8 +129,8 @@ class CustomFields:
         """Create a custom field (POST /contact_custom_fields); not repeated once it may have been applied.
 
         `type` is string, text_area, number, currency, boolean, date, datetime, single_select or multi_select, and never
-        changes. The selects need `choices`, and `metadata` with a `display_type`: dropdown (up to 100 choices), checkbox
-        or radio (up to 20). With `version` 2, dates are dates rather than strings.
+        changes. The selects need `choices`, and `metadata` with a `display_type`: dropdown (up to 100 choices),
+        checkbox or radio (up to 20). With `version` 2, dates are dates rather than strings.
 
         Raises:
             ConflictError: A field has this label.
@@ -161,7 +161,7 @@ class CustomFields:
         `choices` replaces the options; those with a label that the field has already keep their ids, so that the
         contacts that chose them keep them too.
         """
-        now = await self.get(custom_field_id)
+        now = await read_for_update(self._session, get_custom_field(custom_field_id), "label", "choices")
         known = {
             choice.choice_label: CustomFieldChoiceInput(
                 choice_label=choice.choice_label, choice_id=choice.choice_id, display_order=choice.display_order
@@ -211,3 +211,11 @@ class CustomFieldsWithHttpInfo:
     get = raw(get_custom_field)
     update = raw(update_custom_field)
     delete = raw(delete_custom_field)
+
+    async def list(self, *, limit: int = 100, start: str | None = None) -> Page[CustomFieldDefinition]:
+        """Return the first page of `CustomFields.list`."""
+        return await first_page(_stream(self._session, limit, start))
+
+
+def _stream(session: Session, limit: int, start: str | None) -> Pager[CustomFieldDefinition]:
+    return stream(session, _FIELDS, page_params(start, limit, 100), start=start)

@@ -3,14 +3,16 @@
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
-from cc_async.codec.decode import dumps
-from cc_async.http.call import Call
+import attrs
+
+from cc_async.codec.decode import Decoded, decode, dumps
+from cc_async.http.call import Answer, Call
 from cc_async.http.retry import Idempotency
 from cc_async.http.session import Session
 from cc_async.models.activities import Activity
 from cc_async.models.lists import ContactList, ListXref
-from cc_async.resources._checks import checked_limit, checked_text, id_of
-from cc_async.resources._collection import Collection, stream
+from cc_async.resources._checks import StrOrIterable, checked_text, id_of, page_params, read_for_update
+from cc_async.resources._collection import Collection, first_page, stream
 from cc_async.resources._lookup import find_named, get_or_create
 from cc_async.resources._operation import raw, reads
 from cc_async.streams.merge import merge
@@ -18,7 +20,13 @@ from cc_async.streams.pager import Page, Pager
 from cc_async.wire.urls import csv, quote_segment, with_query
 
 _LISTS = Collection(path="/contact_lists", items="lists", total="lists_count", model=ContactList, key="list_id")
+_XREFS_AT_MOST = 500
 _Xrefs: TypeAlias = list[ListXref]  # named here because `list` means the method inside the class
+
+
+@attrs.frozen
+class _XrefsBody:
+    xrefs: list[ListXref] | None = None
 
 
 def _path(list_id: str | ContactList) -> str:
@@ -67,12 +75,16 @@ def delete_list(list_id: str | ContactList) -> Call[Activity]:
 def list_id_xrefs(sequence_ids: str | Iterable[str | int]) -> Call[list[ListXref]]:
     """GET /contact_lists/list_id_xrefs."""
 
-    def parse(response: Response) -> Decoded[list[ListXref]]:
+    def parse(response: Answer) -> Decoded[list[ListXref]]:
         decoded = decode(response.body, _XrefsBody)
         return Decoded(decoded.value.xrefs or [], decoded.problems)
 
-    ids = csv("sequence_ids", split_ids(sequence_ids), at_most=500)
+    ids = csv("sequence_ids", _split(sequence_ids), at_most=_XREFS_AT_MOST)
     return Call(method="GET", path=with_query("/contact_lists/list_id_xrefs", {"sequence_ids": ids}), parse=parse)
+
+
+def _split(sequence_ids: str | Iterable[str | int]) -> list[str]:
+    return [str(one) for one in (sequence_ids.split(",") if isinstance(sequence_ids, str) else sequence_ids)]
 
 
 class Lists:
@@ -135,9 +147,7 @@ class Lists:
         call = create_list(name, favorite=favorite, description=description)
         return (await self._session.request(call)).data
 
-    async def get(
-        self, list_id: str | ContactList, *, include_membership_count: str | None = None
-    ) -> ContactList:
+    async def get(self, list_id: str | ContactList, *, include_membership_count: str | None = None) -> ContactList:
         """Return a list (GET /contact_lists/{list_id}), on request with its `membership_count` (all or active)."""
         call = get_list(list_id, include_membership_count=include_membership_count)
         return (await self._session.request(call)).data
@@ -161,7 +171,7 @@ class Lists:
 
         `description=""` removes the description.
         """
-        now = await self.get(list_id)
+        now = await read_for_update(self._session, get_list(list_id), "name", "favorite", "description")
         return await self.update(
             list_id,
             name if name is not None else now.name or "",
@@ -183,14 +193,15 @@ class Lists:
         Any number of ids, which costs one request for every 500; unknown ones are missing from the result.
         """
         found: _Xrefs = []
-        for ids in steps(split_ids(sequence_ids), 500):
-            found += (await self._session.request(list_id_xrefs(ids))).data
+        ids = _split(sequence_ids)
+        for start in range(0, len(ids), _XREFS_AT_MOST):
+            found += (await self._session.request(list_id_xrefs(ids[start : start + _XREFS_AT_MOST]))).data
         return found
 
     async def find(self, name: str) -> ContactList | None:
         """Return the list of any channel with this name, or None; one that differs in case only if no other matches.
 
-        Reads the lists: one request for 1,000 of each channel.
+        Reads the lists: one request for 1,000 e-mail lists, and if need be one for SMS lists.
         """
         return await self._find(name, exact=False)
 
@@ -203,7 +214,13 @@ class Lists:
         return await get_or_create(lambda exact: self._find(name, exact=exact), lambda: self.create(name))
 
     async def _find(self, name: str, *, exact: bool) -> ContactList | None:
-        return await find_named(self.list_every_channel(), name, lambda found: [found.name], exact=exact)
+        similar = None
+        for channel in ("email", "sms"):
+            found = await find_named(self.list(channel_type=channel), name, lambda each: [each.name], exact=exact)
+            if found is not None and found.name == name:
+                return found
+            similar = similar or found
+        return similar
 
 
 class ListsWithHttpInfo:
@@ -217,3 +234,37 @@ class ListsWithHttpInfo:
     update = raw(update_list)
     delete = raw(delete_list)
     id_xrefs = raw(list_id_xrefs)
+
+    async def list(
+        self,
+        *,
+        name: str | None = None,
+        status: StrOrIterable | None = None,
+        channel_type: str | None = None,
+        include_count: bool = False,
+        include_membership_count: str | None = None,
+        include_sms_membership_count: bool = False,
+        limit: int = 1_000,
+        start: str | None = None,
+    ) -> Page[ContactList]:
+        """Return the first page of `Lists.list`."""
+        stream = _stream(
+            self._session,
+            start,
+            limit,
+            name=name,
+            status=status,
+            channel_type=channel_type,
+            include_count=include_count,
+            include_membership_count=include_membership_count,
+            include_sms_membership_count=include_sms_membership_count,
+        )
+        return await first_page(stream)
+
+
+def _stream(session: Session, start: str | None, limit: int, **filters: Any) -> Pager[ContactList]:
+    if filters.get("name") is not None:
+        _name(filters["name"])
+    if filters.get("status") is not None:
+        filters["status"] = csv("status", filters["status"])
+    return stream(session, _LISTS, page_params(start, limit, 1_000, **filters), start=start)

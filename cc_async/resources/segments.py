@@ -8,8 +8,8 @@ from cc_async.http.call import Call
 from cc_async.http.retry import Idempotency
 from cc_async.http.session import Session
 from cc_async.models.segments import Segment
-from cc_async.resources._checks import checked_limit, checked_text, segment_id_of
-from cc_async.resources._collection import Collection, stream
+from cc_async.resources._checks import checked_text, page_params, read_for_update, segment_id_of
+from cc_async.resources._collection import Collection, first_page, stream
 from cc_async.resources._lookup import find_named
 from cc_async.resources._operation import nothing, raw, reads
 from cc_async.streams.pager import Page, Pager
@@ -128,7 +128,7 @@ class Segments:
         self, segment_id: SegmentId, *, name: str | None = None, segment_criteria: Criteria | None = None
     ) -> Segment:
         """Change what is given and keep the rest: two requests, GET and PUT."""
-        now = await self.get(segment_id)
+        now = await read_for_update(self._session, get_segment(segment_id), "name", "segment_criteria")
         return await self.update(
             segment_id,
             name if name is not None else now.name or "",
@@ -161,3 +161,11 @@ class SegmentsWithHttpInfo:
     update = raw(update_segment)
     rename = raw(rename_segment)
     delete = raw(delete_segment)
+
+    async def list(self, *, sort_by: str | None = None, limit: int = 1_000, start: str | None = None) -> Page[Segment]:
+        """Return the first page of `Segments.list`."""
+        return await first_page(_stream(self._session, sort_by, limit, start))
+
+
+def _stream(session: Session, sort_by: str | None, limit: int, start: str | None) -> Pager[Segment]:
+    return stream(session, _SEGMENTS, page_params(start, limit, 1_000, sort_by=sort_by), start=start)

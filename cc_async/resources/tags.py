@@ -1,15 +1,13 @@
 """The tags of an account, see https://developer.constantcontact.com/api_guide/tags_overview.html."""
 
-from typing import Any
-
 from cc_async.codec.decode import dumps
 from cc_async.http.call import Call
 from cc_async.http.retry import Idempotency
 from cc_async.http.session import Session
 from cc_async.models.activities import Activity
 from cc_async.models.tags import Tag
-from cc_async.resources._checks import checked_limit, checked_text, id_of
-from cc_async.resources._collection import Collection, stream
+from cc_async.resources._checks import checked_text, id_of, page_params
+from cc_async.resources._collection import Collection, first_page, stream
 from cc_async.resources._lookup import find_named, get_or_create
 from cc_async.resources._operation import raw, reads
 from cc_async.streams.pager import Page, Pager
@@ -69,7 +67,7 @@ class Tags:
         `include_count` asks for the `contacts_count` of each tag. `limit` is the page size, 1 to 500. `start` is the
         `next_url` of a page to continue after, without any other filter.
         """
-        return _list(self._session, include_count=include_count, limit=limit, start=start)
+        return _stream(self._session, include_count=include_count, limit=limit, start=start)
 
     async def create(self, name: str, *, tag_source: str | None = None) -> Tag:
         """Create a tag (POST /contact_tags); not repeated once it may have been applied.
@@ -133,9 +131,8 @@ class TagsWithHttpInfo:
 
     async def list(self, *, include_count: bool = False, limit: int = 500, start: str | None = None) -> Page[Tag]:
         """Return the first page of `Tags.list`."""
-        return await _list(self._session, include_count=include_count, limit=limit, start=start).first_page()
+        return await first_page(_stream(self._session, include_count=include_count, limit=limit, start=start))
 
 
-def _list(session: Session, *, include_count: bool, limit: int, start: str | None) -> Pager[Tag]:
-    params: dict[str, Any] = {"include_count": include_count or None, "limit": checked_limit(limit, 500)}
-    return stream(session, _TAGS, params, start=start)
+def _stream(session: Session, *, include_count: bool, limit: int, start: str | None) -> Pager[Tag]:
+    return stream(session, _TAGS, page_params(start, limit, 500, include_count=include_count), start=start)

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 from support.http_stub import Answers, Sent, client
-from support.neighbours_table import BASE_URL, CRITERIA, ID, OPERATIONS, STANDARD_ERRORS, Operation
+from support.neighbours_table import BASE_URL, CRITERIA, OPERATIONS, STANDARD_ERRORS, Operation
 
 import cc_async
 from cc_async import (
@@ -355,7 +355,13 @@ def fits(value: Any, kind: Any) -> bool:
         return isinstance(value, list) and all(fits(entry, kind[0]) for entry in value)
     if kind.startswith("["):
         return isinstance(value, list) and all(fits(entry, kind[1:-1]) for entry in value)
-    types = {"string": str, "integer": int, "boolean": bool, "integer or string": (int, str), "row": dict}
+    types: dict[str, Any] = {
+        "string": str,
+        "integer": int,
+        "boolean": bool,
+        "integer or string": (int, str),
+        "row": dict,
+    }
     return isinstance(value, types[kind]) and isinstance(value, bool) == (kind == "boolean")
 
 

@@ -1,4 +1,4 @@
-"""Wrong use of lists, tags, custom fields, segments, the account and bulk jobs: one clear error, and nothing is sent."""
+"""Wrong use of the neighbours of contacts: each ends in one clear error, and nothing is sent."""
 
 from collections.abc import Callable
 from typing import Any

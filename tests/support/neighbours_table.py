@@ -102,12 +102,11 @@ _TAGGING = {
 }
 
 
-def _job(kind: str, errors: tuple[int, ...] = (400, 429), **body: Any) -> Operation:
+def _job(kind: str, body: Mapping[str, Any], *errors: int) -> Operation:
     path = f"/activities/{kind}"
-    return Operation(method="POST", path=path, statuses=(201,), errors=errors, body=body, answer=ACTIVITY)
+    return Operation(method="POST", path=path, statuses=(201,), errors=(400, *errors, 429), body=body, answer=ACTIVITY)
 
 
-_AND_404 = (400, 404, 429)
 OPERATIONS: dict[str, Operation] = {
     "lists.list": Operation(
         method="GET",
@@ -198,9 +197,7 @@ OPERATIONS: dict[str, Operation] = {
         },
         answer=FIELD,
     ),
-    "custom_fields.get": Operation(
-        method="GET", path="/contact_custom_fields/{id}", errors=(400, 404), answer=FIELD
-    ),
+    "custom_fields.get": Operation(method="GET", path="/contact_custom_fields/{id}", errors=(400, 404), answer=FIELD),
     "custom_fields.update": Operation(
         method="PUT",
         path="/contact_custom_fields/{id}",
@@ -239,9 +236,7 @@ OPERATIONS: dict[str, Operation] = {
         body={"name!": "string"},
         answer=SEGMENT | {"segment_criteria": "{}"},
     ),
-    "segments.delete": Operation(
-        method="DELETE", path="/segments/{id}", statuses=(204,), errors=(400, 404, 415)
-    ),
+    "segments.delete": Operation(method="DELETE", path="/segments/{id}", statuses=(204,), errors=(400, 404, 415)),
     "account.summary": Operation(
         method="GET", path="/account/summary", errors=(400,), query={"extra_fields": "string"}, answer=SUMMARY
     ),
@@ -259,33 +254,35 @@ OPERATIONS: dict[str, Operation] = {
     "activities.get": Operation(method="GET", path="/activities/{id}", errors=(400, 404), answer=ACTIVITY),
     "activities.import_contacts": _job(
         "contacts_json_import",
-        **{"import_data!": "[row]", "list_ids!": "[string]", "sms_permission_to_send": "string"},
+        {"import_data!": "[row]", "list_ids!": "[string]", "sms_permission_to_send": "string"},
     ),
-    "activities.import_file": _job("contacts_file_import", (400, 404, 415, 429)),
+    "activities.import_file": _job("contacts_file_import", {}, 404, 415),
     "activities.export_contacts": _job(
         "contact_exports",
-        _AND_404,
-        contact_ids="[string]",
-        list_ids="[string]",
-        tag_ids="[string]",
-        new_subscriber="boolean",
-        segment_id="integer",
-        fields="[string]",
-        status="string",
-        exclude=_EXCLUDE,
+        {
+            "contact_ids": "[string]",
+            "list_ids": "[string]",
+            "tag_ids": "[string]",
+            "new_subscriber": "boolean",
+            "segment_id": "integer",
+            "fields": "[string]",
+            "status": "string",
+            "exclude": _EXCLUDE,
+        },
+        404,
     ),
-    "activities.delete_contacts": _job("contact_delete", contact_ids="[string]", list_ids="[string]"),
+    "activities.delete_contacts": _job("contact_delete", {"contact_ids": "[string]", "list_ids": "[string]"}),
     "activities.add_to_lists": _job(
         "add_list_memberships",
-        **{"source!": {**_MEMBERS, "segment_id": "integer"}, "exclude": _EXCLUDE, "list_ids!": "[string]"},
+        {"source!": {**_MEMBERS, "segment_id": "integer"}, "exclude": _EXCLUDE, "list_ids!": "[string]"},
     ),
     "activities.remove_from_lists": _job(
-        "remove_list_memberships", _AND_404, **{"source!": _MEMBERS, "exclude": _EXCLUDE, "list_ids!": "[string]"}
+        "remove_list_memberships", {"source!": _MEMBERS, "exclude": _EXCLUDE, "list_ids!": "[string]"}, 404
     ),
-    "activities.add_tags": _job("contacts_taggings_add", _AND_404, **_TAGGING),
-    "activities.remove_tags": _job("contacts_taggings_remove", _AND_404, **_TAGGING),
-    "activities.delete_lists": _job("list_delete", **{"list_ids!": "[string]"}),
-    "activities.delete_tags": _job("contacts_tags_delete", **{"tag_ids!": "[string]"}),
-    "activities.delete_custom_fields": _job("custom_fields_delete", _AND_404, **{"custom_field_ids!": "[string]"}),
+    "activities.add_tags": _job("contacts_taggings_add", _TAGGING, 404),
+    "activities.remove_tags": _job("contacts_taggings_remove", _TAGGING, 404),
+    "activities.delete_lists": _job("list_delete", {"list_ids!": "[string]"}),
+    "activities.delete_tags": _job("contacts_tags_delete", {"tag_ids!": "[string]"}),
+    "activities.delete_custom_fields": _job("custom_fields_delete", {"custom_field_ids!": "[string]"}, 404),
 }
 STANDARD_ERRORS = (401, 403, 500, 503)

@@ -9,16 +9,19 @@ import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from cc_async._tasks import run_in_thread
+from cc_async._tasks import in_thread as run_in_thread
 from cc_async.errors import ActivityTimeoutError
 from cc_async.http.session import Session
 from cc_async.models.activities import Activity
+from cc_async.resources._checks import page_params
+from cc_async.resources._collection import Collection, first_page, stream
+from cc_async.resources._operation import raw
 from cc_async.resources.activities import calls
 from cc_async.resources.activities.calls import ContactIds, FieldIds, ListIds, Rows, SegmentId, TagIds
-from cc_async.streams.pager import Pager
+from cc_async.streams.pager import Page, Pager
 
+_ACTIVITIES = Collection(path="/activities", items="activities", model=Activity, key="activity_id")
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds between the requests of `wait`; the last is repeated."""
 
@@ -49,7 +52,7 @@ class Activities:
         response does not say what kind of job each is. `limit` is the page size, 1 to 500. `start` is the `next_url` of
         a page to continue after, without any other filter.
         """
-        return _stream(self._session, state=state, limit=limit, start=start)
+        return _stream(self._session, state, limit, start)
 
     async def get(self, activity_id: str | Activity) -> Activity:
         """Return a job as it is now (GET /activities/{activity_id}).
@@ -331,3 +334,37 @@ class Activities:
 
         """
         return (await self._session.request(calls.delete_custom_fields(custom_field_ids))).data
+
+
+def _start_of(path: Path) -> bytes:
+    """Read a file, or of one that is too big just enough to know that."""
+    with path.open("rb") as file:
+        return file.read(calls.BYTES_AT_MOST + 1)
+
+
+class ActivitiesWithHttpInfo:
+    """The operations of `Activities`, each with the status code and the headers of its response."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    get = raw(calls.get)
+    import_contacts = raw(calls.import_contacts)
+    import_file = raw(calls.import_file)
+    export_contacts = raw(calls.export_contacts)
+    delete_contacts = raw(calls.delete_contacts)
+    add_to_lists = raw(calls.add_to_lists)
+    remove_from_lists = raw(calls.remove_from_lists)
+    add_tags = raw(calls.add_tags)
+    remove_tags = raw(calls.remove_tags)
+    delete_lists = raw(calls.delete_lists)
+    delete_tags = raw(calls.delete_tags)
+    delete_custom_fields = raw(calls.delete_custom_fields)
+
+    async def list(self, state: str | None = None, *, limit: int = 500, start: str | None = None) -> Page[Activity]:
+        """Return the first page of `Activities.list`."""
+        return await first_page(_stream(self._session, state, limit, start))
+
+
+def _stream(session: Session, state: str | None, limit: int, start: str | None) -> Pager[Activity]:
+    return stream(session, _ACTIVITIES, page_params(start, limit, 500, state=state), start=start)

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from cc_async.codec.decode import dumps
-from cc_async.errors import InvalidRequestError
+from cc_async.errors import ApiError, BulkQueueFullError, InvalidRequestError, RateLimitError
 from cc_async.http.call import Call
 from cc_async.models.activities import Activity
 from cc_async.models.contacts import Contact
@@ -21,6 +21,9 @@ from cc_async.models.lists import ContactList
 from cc_async.models.segments import Segment
 from cc_async.models.tags import Tag
 from cc_async.resources._checks import checked_text, id_of, ids_of, segment_id_of
+from cc_async.resources._operation import reads
+from cc_async.wire.errors import is_throttle
+from cc_async.wire.urls import quote_segment
 
 ContactIds: TypeAlias = str | Contact | Iterable[str | Contact]
 ListIds: TypeAlias = str | ContactList | Iterable[str | ContactList]
@@ -43,8 +46,17 @@ def get(activity_id: str | Activity) -> Call[Activity]:
     return Call(method="GET", path=path, parse=reads(Activity))
 
 
+def _queue_full(error: ApiError) -> ApiError:
+    """Tell a full queue of jobs from the other errors 429, which have documented keys."""
+    if type(error) is not RateLimitError or is_throttle(error.errors):
+        return error
+    said = error.error_message or "no reason given"
+    message = f"The account has more than 1,000 bulk jobs waiting ({said}). Wait for some of them, then try again."
+    return BulkQueueFullError(message, **vars(error))
+
+
 def _job(kind: str, body: bytes) -> Call[Activity]:
-    return Call(method="POST", path=f"/activities/{kind}", body=body, parse=reads(Activity), refine=queue_full)
+    return Call(method="POST", path=f"/activities/{kind}", body=body, parse=reads(Activity), refine=_queue_full)
 
 
 def import_contacts(rows: Rows, list_ids: ListIds, *, sms_permission_to_send: str | None = None) -> Call[Activity]:
