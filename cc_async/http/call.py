@@ -1,12 +1,13 @@
 """An operation of the API as a value, and its response."""
 
 from collections.abc import Callable, Mapping
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import attrs
 
 from cc_async.codec.decode import Decoded
 from cc_async.codec.problems import Problem
+from cc_async.errors import ApiError
 from cc_async.http.retry import Idempotency, RetryPolicy, is_write
 from cc_async.limits.protocol import Turn
 from cc_async.wire.links import without_query
@@ -49,6 +50,10 @@ class ApiResponse(_Triple[T]):
         return f"ApiResponse(data={type(self.data).__name__}, status={self.status})"
 
 
+def _by_method(call: "Call[Any]") -> Idempotency:
+    return Idempotency.UNSAFE if is_write(call.method) else Idempotency.SAFE
+
+
 @attrs.frozen(kw_only=True)
 class Call(Generic[T]):
     """An operation of the API: one request, how to read its response, and how safe it is to repeat."""
@@ -58,7 +63,7 @@ class Call(Generic[T]):
     """Below the base URL, encoded, with its query."""
     parse: Callable[[Answer], Decoded[T]]
     """Reads the response; a DecodeError of it that says `malformed` counts as a broken connection."""
-    idempotency: Idempotency = attrs.field()
+    idempotency: Idempotency = attrs.field(default=attrs.Factory(_by_method, takes_self=True))
     """Whether it may be sent again once the server may have carried it out; by default only reads may."""
     body: bytes | None = attrs.field(default=None, repr=False)
     content_type: str = "application/json"
@@ -68,12 +73,10 @@ class Call(Generic[T]):
 
     `parse` is then given that response with an empty body.
     """
+    refine: Callable[[ApiError], ApiError] | None = None
+    """Makes a more specific error of an error response, where only this operation can tell."""
     turn: Turn = attrs.field(factory=Turn)
     retry: RetryPolicy | None = None
     """Instead of the session's."""
     on_retry: Callable[[], None] | None = None
     """Called at the moment the request is sent again."""
-
-    @idempotency.default
-    def _idempotency_of_method(self) -> Idempotency:
-        return Idempotency.UNSAFE if is_write(self.method) else Idempotency.SAFE

@@ -10,6 +10,7 @@ import attrs
 
 from cc_async.errors import (
     ApiError,
+    BulkQueueFullError,
     ConstantContactError,
     DecodeError,
     InvalidRequestError,
@@ -102,7 +103,7 @@ class RetryPolicy:
         return pause if elapsed + pause <= self.total_time else None
 
     def _worth(self, failure: ConstantContactError, idempotency: Idempotency) -> bool:
-        if isinstance(failure, QuotaExceededError):
+        if isinstance(failure, (QuotaExceededError, BulkQueueFullError)):
             return False
         if isinstance(failure, RateLimitError):
             return is_throttle(failure.errors) or failure.retry_after is not None

@@ -209,7 +209,8 @@ class Session:
         sure = 400 <= answer.status < 500 and answer.status != 408
         maybe_applied = is_write(call.method) and not sure
         resets_at = self.rate_limiter.resets_at
-        return api_error(answer.status, answer.headers, answer.body, resets_at=resets_at, maybe_applied=maybe_applied)
+        error = api_error(answer.status, answer.headers, answer.body, resets_at=resets_at, maybe_applied=maybe_applied)
+        return error if call.refine is None else call.refine(error)
 
     async def _pause(self, call: Call[Any], failure: ConstantContactError, progress: Progress) -> bool:
         """Sleep before the next attempt and say True, or False if there is to be none."""

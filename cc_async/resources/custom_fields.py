@@ -17,15 +17,19 @@ from cc_async.models.custom_fields import (
     CustomFieldMetadata,
 )
 from cc_async.resources._checks import checked_text, id_of, page_params, read_for_update
-from cc_async.resources._collection import Collection, first_page, stream
-from cc_async.resources._operation import nothing, raw, reads
+from cc_async.resources._collection import stream
+from cc_async.resources._operation import deletion, first_page, raw, reads
+from cc_async.streams.collection import Collection
 from cc_async.streams.pager import Page, Pager
 from cc_async.wire.urls import quote_segment
 
 FieldId: TypeAlias = str | CustomFieldDefinition
 Choices: TypeAlias = Iterable[str | CustomFieldChoiceInput]
 _FIELDS = Collection(
-    path="/contact_custom_fields", items="custom_fields", model=CustomFieldDefinition, key="custom_field_id"
+    path="/contact_custom_fields",
+    items="custom_fields",
+    model=CustomFieldDefinition,
+    key=lambda field: field.custom_field_id,
 )
 
 
@@ -92,7 +96,7 @@ def update_custom_field(
 
 def delete_custom_field(custom_field_id: FieldId) -> Call[None]:
     """DELETE /contact_custom_fields/{custom_field_id}."""
-    return Call(method="DELETE", path=_path(custom_field_id), parse=nothing)
+    return deletion(_path(custom_field_id))
 
 
 class CustomFields:
@@ -218,4 +222,4 @@ class CustomFieldsWithHttpInfo:
 
 
 def _stream(session: Session, limit: int, start: str | None) -> Pager[CustomFieldDefinition]:
-    return stream(session, _FIELDS, page_params(start, limit, 100), start=start)
+    return stream(session, _FIELDS, page_params(start, limit, 100), start=start, read_ahead=0)

@@ -12,14 +12,22 @@ from cc_async.http.session import Session
 from cc_async.models.activities import Activity
 from cc_async.models.lists import ContactList, ListXref
 from cc_async.resources._checks import StrOrIterable, checked_text, id_of, page_params, read_for_update
-from cc_async.resources._collection import Collection, first_page, stream
+from cc_async.resources._collection import stream
 from cc_async.resources._lookup import find_named, get_or_create
-from cc_async.resources._operation import raw, reads
+from cc_async.resources._operation import deletion_job, first_page, raw, reads
+from cc_async.streams.collection import Collection
 from cc_async.streams.merge import merge
 from cc_async.streams.pager import Page, Pager
 from cc_async.wire.urls import csv, quote_segment, with_query
 
-_LISTS = Collection(path="/contact_lists", items="lists", total="lists_count", model=ContactList, key="list_id")
+_LISTS = Collection(
+    path="/contact_lists",
+    items="lists",
+    model=ContactList,
+    key=lambda found: found.list_id,
+    total="lists_count",
+    sent_again=("include_membership_count", "include_sms_membership_count"),
+)
 _XREFS_AT_MOST = 500
 _Xrefs: TypeAlias = list[ListXref]  # named here because `list` means the method inside the class
 
@@ -69,7 +77,7 @@ def update_list(
 
 def delete_list(list_id: str | ContactList) -> Call[Activity]:
     """DELETE /contact_lists/{list_id}."""
-    return Call(method="DELETE", path=_path(list_id), parse=reads(Activity), gone=Activity())
+    return deletion_job(_path(list_id))
 
 
 def list_id_xrefs(sequence_ids: str | Iterable[str | int]) -> Call[list[ListXref]]:
@@ -267,4 +275,4 @@ def _stream(session: Session, start: str | None, limit: int, **filters: Any) -> 
         _name(filters["name"])
     if filters.get("status") is not None:
         filters["status"] = csv("status", filters["status"])
-    return stream(session, _LISTS, page_params(start, limit, 1_000, **filters), start=start)
+    return stream(session, _LISTS, page_params(start, limit, 1_000, **filters), start=start, read_ahead=0)

@@ -9,14 +9,20 @@ from cc_async.http.retry import Idempotency
 from cc_async.http.session import Session
 from cc_async.models.segments import Segment
 from cc_async.resources._checks import checked_text, page_params, read_for_update, segment_id_of
-from cc_async.resources._collection import Collection, first_page, stream
+from cc_async.resources._collection import stream
 from cc_async.resources._lookup import find_named
-from cc_async.resources._operation import nothing, raw, reads
+from cc_async.resources._operation import deletion, first_page, raw, reads
+from cc_async.streams.collection import Collection
 from cc_async.streams.pager import Page, Pager
 
 SegmentId: TypeAlias = int | str | Segment
 Criteria: TypeAlias = Mapping[str, Any] | str
-_SEGMENTS = Collection(path="/segments", items="segments", model=Segment, key="segment_id")
+_SEGMENTS = Collection(
+    path="/segments",
+    items="segments",
+    model=Segment,
+    key=lambda segment: None if segment.segment_id is None else str(segment.segment_id),
+)
 
 
 def _path(segment_id: SegmentId) -> str:
@@ -66,7 +72,7 @@ def rename_segment(segment_id: SegmentId, name: str) -> Call[Segment]:
 
 def delete_segment(segment_id: SegmentId) -> Call[None]:
     """DELETE /segments/{segment_id}."""
-    return Call(method="DELETE", path=_path(segment_id), parse=nothing)
+    return deletion(_path(segment_id))
 
 
 class Segments:
@@ -168,4 +174,4 @@ class SegmentsWithHttpInfo:
 
 
 def _stream(session: Session, sort_by: str | None, limit: int, start: str | None) -> Pager[Segment]:
-    return stream(session, _SEGMENTS, page_params(start, limit, 1_000, sort_by=sort_by), start=start)
+    return stream(session, _SEGMENTS, page_params(start, limit, 1_000, sort_by=sort_by), start=start, read_ahead=0)

@@ -7,13 +7,21 @@ from cc_async.http.session import Session
 from cc_async.models.activities import Activity
 from cc_async.models.tags import Tag
 from cc_async.resources._checks import checked_text, id_of, page_params
-from cc_async.resources._collection import Collection, first_page, stream
+from cc_async.resources._collection import stream
 from cc_async.resources._lookup import find_named, get_or_create
-from cc_async.resources._operation import raw, reads
+from cc_async.resources._operation import deletion_job, first_page, raw, reads
+from cc_async.streams.collection import Collection
 from cc_async.streams.pager import Page, Pager
 from cc_async.wire.urls import quote_segment, with_query
 
-_TAGS = Collection(path="/contact_tags", items="tags", total="tags_count", model=Tag, key="tag_id")
+_TAGS = Collection(
+    path="/contact_tags",
+    items="tags",
+    model=Tag,
+    key=lambda tag: tag.tag_id,
+    total="tags_count",
+    sent_again=("include_count",),
+)
 
 
 def _path(tag_id: str | Tag) -> str:
@@ -44,7 +52,7 @@ def update_tag(tag_id: str | Tag, name: str) -> Call[Tag]:
 
 def delete_tag(tag_id: str | Tag) -> Call[Activity]:
     """DELETE /contact_tags/{tag_id}."""
-    return Call(method="DELETE", path=_path(tag_id), parse=reads(Activity), gone=Activity())
+    return deletion_job(_path(tag_id))
 
 
 class Tags:
@@ -135,4 +143,5 @@ class TagsWithHttpInfo:
 
 
 def _stream(session: Session, *, include_count: bool, limit: int, start: str | None) -> Pager[Tag]:
-    return stream(session, _TAGS, page_params(start, limit, 500, include_count=include_count), start=start)
+    params = page_params(start, limit, 500, include_count=include_count)
+    return stream(session, _TAGS, params, start=start, read_ahead=0)

@@ -1,4 +1,4 @@
-"""The models of the neighbours of contacts: any field may be absent, both decoders agree, and nothing personal shows."""
+"""The models of the neighbours of contacts: any field may be absent, both decoders agree, nothing personal shows."""
 
 import json
 import pickle

@@ -10,18 +10,21 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from cc_async._tasks import in_thread as run_in_thread
+from cc_async._tasks import in_thread
 from cc_async.errors import ActivityTimeoutError
 from cc_async.http.session import Session
 from cc_async.models.activities import Activity
 from cc_async.resources._checks import page_params
-from cc_async.resources._collection import Collection, first_page, stream
-from cc_async.resources._operation import raw
+from cc_async.resources._collection import stream
+from cc_async.resources._operation import first_page, raw
 from cc_async.resources.activities import calls
 from cc_async.resources.activities.calls import ContactIds, FieldIds, ListIds, Rows, SegmentId, TagIds
+from cc_async.streams.collection import Collection
 from cc_async.streams.pager import Page, Pager
 
-_ACTIVITIES = Collection(path="/activities", items="activities", model=Activity, key="activity_id")
+_ACTIVITIES = Collection(
+    path="/activities", items="activities", model=Activity, key=lambda activity: activity.activity_id
+)
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds between the requests of `wait`; the last is repeated."""
 
@@ -126,11 +129,13 @@ class Activities:
             BulkQueueFullError: Too many jobs are waiting.
 
         """
-        if not isinstance(file, bytes):
+        if isinstance(file, bytes):
+            content, name = file, "contacts.csv"
+        else:
             path = Path(file)
-            filename, file = filename or path.name, await run_in_thread(lambda: _start_of(path))
+            content, name = await in_thread(lambda: _start_of(path)), path.name
         call = calls.import_file(
-            file, list_ids, filename=filename or "contacts.csv", sms_permission_to_send=sms_permission_to_send
+            content, list_ids, filename=filename or name, sms_permission_to_send=sms_permission_to_send
         )
         return (await self._session.request(call)).data
 
@@ -367,4 +372,4 @@ class ActivitiesWithHttpInfo:
 
 
 def _stream(session: Session, state: str | None, limit: int, start: str | None) -> Pager[Activity]:
-    return stream(session, _ACTIVITIES, page_params(start, limit, 500, state=state), start=start)
+    return stream(session, _ACTIVITIES, page_params(start, limit, 500, state=state), start=start, read_ahead=0)

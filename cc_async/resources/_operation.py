@@ -1,0 +1,72 @@
+"""What the operations of every noun share: reading a response, deleting, and the view with status and headers."""
+
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from cc_async.codec.decode import Decoded, decode
+from cc_async.http.call import Answer, ApiResponse, Call
+from cc_async.http.retry import Idempotency
+from cc_async.http.session import Session
+from cc_async.models.activities import Activity
+from cc_async.streams.pager import Page, Pager
+from cc_async.wire.errors import error_details
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _HasSession(Protocol):
+    _session: Session
+
+
+def raw(build: Callable[P, Call[T]]) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, ApiResponse[T]]]:
+    """Make a method of a function that builds a call; it returns the status code and the headers beside the data."""
+
+    async def operation(self: _HasSession, /, *args: P.args, **kwargs: P.kwargs) -> ApiResponse[T]:
+        return await self._session.request(build(*args, **kwargs))
+
+    wraps(build)(operation)
+    return operation
+
+
+async def first_page(pager: Pager[T]) -> Page[T]:
+    """Return the first page of a stream."""
+    async with pager:
+        return await anext(pager.pages())
+
+
+def reads(cls: type[T]) -> Callable[[Answer], Decoded[T]]:
+    """Return the function that reads a response into a model."""
+    return lambda response: decode(response.body, cls)
+
+
+def nothing(_: Answer) -> Decoded[None]:
+    """Read a response without data, whatever its body."""
+    return Decoded(None)
+
+
+def _not_found(response: Answer) -> bool:
+    return response.status == 404
+
+
+def deletion(path: str) -> Call[None]:
+    """DELETE of something that is gone at once."""
+    return Call(method="DELETE", path=path, parse=nothing, idempotency=Idempotency.SAFE, succeeded_before=_not_found)
+
+
+def deletion_job(path: str) -> Call[Activity]:
+    """DELETE of something that a job deletes; one that had already happened is read as an `Activity` without an id."""
+    return Call(
+        method="DELETE",
+        path=path,
+        parse=lambda response: Decoded(Activity()) if response.status >= 300 else decode(response.body, Activity),
+        idempotency=Idempotency.SAFE,
+        succeeded_before=_already_deleted,
+    )
+
+
+def _already_deleted(response: Answer) -> bool:
+    """Whether nothing has this id: a deleted list is reported as 400 `list_id not found`."""
+    said = " ".join(detail.message or "" for detail in error_details(response.body))
+    return response.status == 404 or (response.status == 400 and said.rstrip(".").endswith("not found"))
