@@ -151,7 +151,7 @@ def _page_decoder(shape: PageShape) -> msgspec.json.Decoder[_RawPage]:
     """A decoder of pages of this shape."""
     fields = [
         ("items", list[msgspec.Raw] | None, msgspec.field(default=None, name=shape.items)),
-        ("total", msgspec.Raw, msgspec.field(default=msgspec.Raw(b"null"), name=shape.total or "\x00")),
+        ("total", msgspec.Raw, msgspec.field(default=msgspec.Raw(b"null"), name=shape.total or "(none)")),
     ]
     return msgspec.json.Decoder(msgspec.defstruct("RawPage", fields, bases=(_RawPage,)))
 
