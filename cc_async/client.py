@@ -1,18 +1,22 @@
 """The client: one object to make, use in an `async with`, and close."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import parse_qs
 
 import aiohttp
 
-from cc_async._secrets import Secret
+from cc_async._secrets import Secret, redact
 from cc_async.codec.decode import Decoded, dumps, loads
+from cc_async.errors import DecodeError
 from cc_async.http.call import Answer, ApiResponse, Call
 from cc_async.http.retry import Idempotency, RetryPolicy, is_write
 from cc_async.http.session import BASE_URL, Session
 from cc_async.limits.protocol import Limiter
 from cc_async.oauth.provider import TokenProvider
+from cc_async.resources._collection import stream
 from cc_async.resources.account import Account
 from cc_async.resources.activities import Activities
 from cc_async.resources.contacts import Contacts
@@ -20,6 +24,8 @@ from cc_async.resources.custom_fields import CustomFields
 from cc_async.resources.lists import Lists
 from cc_async.resources.segments import Segments
 from cc_async.resources.tags import Tags
+from cc_async.streams.collection import Collection
+from cc_async.streams.pager import Pager
 from cc_async.wire.links import resolve_path
 
 
@@ -109,6 +115,55 @@ class ConstantContact:
         )
         return await self._session.request(call)
 
+    def pages(
+        self,
+        path: str,
+        *,
+        items: str,
+        params: Mapping[str, Any] | None = None,
+        total: str | None = None,
+        start: str | None = None,
+    ) -> Pager[dict[str, Any]]:
+        """Stream any paged collection of the API as plain objects, as safely as the contacts.
+
+        `path` is one below the base URL, such as `/emails`; `items` is the name of the array in its pages, such as
+        `campaigns`, and `total` that of the number of all items, where the API tells it. `start` is the `next_url` of
+        a page, to continue after it.
+
+        Raises:
+            InvalidRequestError: The path leads out of the API.
+
+        """
+        route = resolve_path(self._session.base_url, path)
+        collection = Collection(
+            path=route.partition("?")[0], items=items, model=dict[str, Any], key=lambda _: None, total=total
+        )
+        query = parse_qs(route.partition("?")[2]) | dict(params or {})
+        return stream(self._session, collection, query, start=start)
+
+    async def download(
+        self, path: str, *, params: Mapping[str, Any] | None = None, accept: str = "*/*"
+    ) -> AsyncGenerator[bytes]:
+        """Get a response that is not JSON, such as a file, and yield its body as it comes, in small memory.
+
+        The request is retried as any other until the body begins. A body that breaks off raises TransportError: begin
+        again. Leave the loop early inside `contextlib.aclosing` to close the connection at once.
+
+        Raises:
+            InvalidRequestError: The path leads out of the API.
+
+        """
+        call = Call(
+            method="GET",
+            path=resolve_path(self._session.base_url, path, params),
+            parse=_body_to_come,
+            accept=accept,
+            streamed=True,
+        )
+        async with aclosing(self._session.download(call)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
     async def close(self) -> None:
         """End all calls and streams with ClientClosedError and close the connections."""
         await self._session.close()
@@ -122,5 +177,24 @@ class ConstantContact:
         await self.close()
 
 
-def _plain(answer: Answer) -> Decoded[Any]:
-    return Decoded(loads(answer.body) if answer.body.strip() else None)
+def _plain(response: Answer) -> Decoded[Any]:
+    try:
+        return Decoded(loads(response.body) if response.body.strip() else None)
+    except DecodeError:
+        kind = _media_type(response)
+        if "json" in kind or kind in {"", "text/html"}:
+            raise
+    raise DecodeError(f"The response is not JSON but {redact(kind)}: get it with `download`.")
+
+
+def _body_to_come(response: Answer) -> Decoded[aiohttp.ClientResponse]:
+    if response.stream is None:
+        raise DecodeError("The response has no body that could be streamed.")
+    if _media_type(response) == "text/html":
+        response.stream.close()
+        raise DecodeError("A page of HTML came instead of the file.", malformed=True)
+    return Decoded(response.stream)
+
+
+def _media_type(response: Answer) -> str:
+    return response.headers.get("Content-Type", "").partition(";")[0].strip().lower()

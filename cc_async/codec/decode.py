@@ -60,8 +60,6 @@ class PageShape:
 
 
 class _RawPage(msgspec.Struct):
-    items: list[msgspec.Raw] | None = None
-    total: msgspec.Raw = msgspec.Raw(b"null")
     status: msgspec.Raw = msgspec.Raw(b"null")
     links: msgspec.Raw = msgspec.field(default=msgspec.Raw(b"null"), name="_links")
 
@@ -147,11 +145,11 @@ def _tolerantly(body: Any, cls: type[T]) -> Decoded[T]:
 
 
 @functools.cache
-def _page_decoder(shape: PageShape) -> msgspec.json.Decoder[_RawPage]:
-    """A decoder of pages of this shape."""
-    fields = [
+def _page_decoder(shape: PageShape) -> msgspec.json.Decoder[Any]:
+    """A decoder of pages of this shape, into objects with `items`, `total`, `status` and `links`."""
+    fields: list[tuple[str, Any, Any]] = [
         ("items", list[msgspec.Raw] | None, msgspec.field(default=None, name=shape.items)),
-        ("total", msgspec.Raw, msgspec.field(default=msgspec.Raw(b"null"), name=shape.total or "(none)")),
+        ("total", msgspec.Raw, msgspec.field(default=msgspec.Raw(b"null"), name=shape.total or f"{shape.items}_count")),
     ]
     return msgspec.json.Decoder(msgspec.defstruct("RawPage", fields, bases=(_RawPage,)))
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
+import aiohttp
 import attrs
 
 from cc_async.codec.decode import Decoded
@@ -22,6 +23,8 @@ class Answer:
     status: int
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes = attrs.field(repr=False)
+    stream: aiohttp.ClientResponse | None = attrs.field(default=None, repr=False)
+    """The response itself, its body still to be read, where the call asked for that."""
 
 
 class _Triple(NamedTuple, Generic[T]):
@@ -68,6 +71,9 @@ class Call(Generic[T]):
     body: bytes | None = attrs.field(default=None, repr=False)
     content_type: str = "application/json"
     """Of the body."""
+    accept: str = "application/json"
+    streamed: bool = False
+    """Leave the body of the response to be read by the caller, who must then close it."""
     succeeded_before: Callable[[Answer], bool] | None = None
     """Whether an error response to a repeated request shows that an earlier attempt succeeded.
 

@@ -6,7 +6,7 @@ import copy
 import io
 import logging
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -71,6 +71,8 @@ class Session:
         # ends by the whole was sent, and what was not can be told from it: that may be repeated, whatever it is.
         connect = timeout / 2
         self._timeout = aiohttp.ClientTimeout(total=timeout, connect=connect, sock_connect=min(10.0, connect))
+        # A long body may take as long as it needs, if only something comes.
+        self._stream_timeout = attrs.evolve(self._timeout, total=None, sock_read=timeout)
         self._lent = client_session
         self._own: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -148,13 +150,13 @@ class Session:
         return token
 
     async def _attempt(self, call: Call[Any], http: aiohttp.ClientSession, token: Secret, progress: Progress) -> Answer:
-        """Send once and read the whole answer, or raise a TransportError."""
-        headers = {"Authorization": Secret.bearer(token), "Accept": "application/json", "User-Agent": USER_AGENT}
+        """Send once and read the whole response, unless it is to be streamed, or raise a TransportError."""
+        headers = {"Authorization": Secret.bearer(token), "Accept": call.accept, "User-Agent": USER_AGENT}
         if call.body is not None:
             headers["Content-Type"] = call.content_type
-        status = "no answer"
+        status = "no response"
         try:
-            async with http.request(
+            response = await http.request(
                 call.method,
                 URL(self._origin + self.prefix + call.path, encoded=True),
                 headers=headers,
@@ -163,11 +165,14 @@ class Session:
                 allow_redirects=False,
                 raise_for_status=False,
                 auto_decompress=True,
-                timeout=self._timeout,
+                timeout=self._stream_timeout if call.streamed else self._timeout,
                 # Given here they replace the session's own, which a lent session must not lose.
                 middlewares=(progress.watch, *getattr(http, "_middlewares", ())),
-            ) as response:
-                status = str(response.status)
+            )
+            status = str(response.status)
+            if call.streamed and response.status < 300:
+                return Answer(response.status, response.headers, b"", response)
+            async with response:
                 body = await (response.read() if response.status < 300 else start_of(response))
                 return Answer(response.status, response.headers, body)
         except (aiohttp.ClientError, OSError, ValueError) as trouble:
@@ -178,6 +183,28 @@ class Session:
         finally:
             if _LOG.isEnabledFor(logging.DEBUG):
                 self._log(call, status, progress)
+
+    async def download(self, call: Call[aiohttp.ClientResponse]) -> AsyncGenerator[bytes]:
+        """Send a request as `request` does, and yield the body of its response as it comes.
+
+        Raises:
+            TransportError: The connection broke, or nothing came for the timeout; what was yielded is only a part.
+            ConstantContactError: As `request` does, before anything was yielded.
+
+        """
+        response = (await self.request(call)).data
+        try:
+            while True:
+                async with self._until_closed():
+                    try:
+                        chunk = await response.content.readany()
+                    except (aiohttp.ClientError, OSError) as trouble:
+                        raise transport_error(trouble, write=False)  # noqa: B904  # it has its cause
+                if not chunk:
+                    return
+                yield chunk
+        finally:
+            response.close()
 
     def _log(self, call: Call[Any], status: str, progress: Progress) -> None:
         path, milliseconds = redact(call.path.partition("?")[0]), progress.seconds() * 1e3

@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast, get_origin
 from urllib.parse import parse_qsl
 
 import attrs
@@ -75,7 +75,7 @@ def stream(
 
 
 async def _decode(collection: Collection[T], raws: list[Any]) -> Decoded[list[T]]:
-    if collection.model is dict:
+    if get_origin(collection.model) is dict:
         return cast("Decoded[list[T]]", decode_plain_items(raws, collection.items))
     return await decode_items(raws, collection.model, collection.items)
 

@@ -19,7 +19,7 @@ class Collection(Generic[T]):
     items: str
     """The name of the array that holds the items of a page."""
     model: type[T]
-    """What an item is read into; `dict` leaves it a plain object."""
+    """What an item is read into; `dict[str, Any]` leaves it a plain object."""
     key: Callable[[T], str | None]
     """By what an item is recognised if it comes again."""
     total: str | None = None

@@ -41,7 +41,7 @@ async def test_every_attempt_is_one_line_for_debugging(everything: pytest.LogCap
     assert lines(everything) == [
         ("DEBUG", "GET /contacts/c1: 401 in N ms (attempt 1)"),
         ("DEBUG", "GET /contacts/c1: 503 in N ms (attempt 1)"),
-        ("DEBUG", "GET /contacts/c1: no answer in N ms (attempt 2)"),
+        ("DEBUG", "GET /contacts/c1: no response in N ms (attempt 2)"),
         ("DEBUG", "GET /contacts/c1: 200 in N ms (attempt 3)"),
     ]
 
