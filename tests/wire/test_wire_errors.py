@@ -16,6 +16,8 @@ from support.contract_table import CONFLICT, ERRORS, UUID, ErrorAnswer
 
 import cc_async
 from cc_async import (
+    Activity,
+    ActivityTimeoutError,
     ApiError,
     AuthenticationError,
     AuthorizationError,
@@ -348,6 +350,7 @@ FIELDS: dict[type[ConstantContactError], dict[str, Any]] = {
     DecodeError: {"path": "$.contacts[3]", "malformed": True},
     PaginationError: {"url": "/v3/contacts"},
     ContactChangedError: {"contact_id": UUID},
+    ActivityTimeoutError: {"activity": Activity(activity_id=UUID)},
 }
 API_FIELDS = {
     "status": 429,

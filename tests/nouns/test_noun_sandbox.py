@@ -1,0 +1,176 @@
+"""The neighbours of contacts over a socket, against the sandbox and its habits."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from cc_async import (
+    BadRequestError,
+    ConflictError,
+    ConstantContact,
+    CustomFieldInput,
+    CustomFieldMetadata,
+    NotFoundError,
+    RateLimiter,
+    RetryPolicy,
+    UpdateContactRequest,
+)
+from cc_async.sandbox import Sandbox
+
+FAST = RetryPolicy(first_pause=0.001, longest_pause=0.002)
+
+
+@asynccontextmanager
+async def account(**settings: Any) -> AsyncIterator[tuple[ConstantContact, Sandbox]]:
+    """A client of a small account without a limit."""
+    limiter = RateLimiter(rate=100_000)
+    async with (
+        Sandbox(contacts=30, rate=None, daily=None, **settings) as box,
+        ConstantContact(box.access_token, base_url=box.base_url, rate_limiter=limiter, retry=FAST) as cc,
+    ):
+        yield cc, box
+
+
+async def test_the_life_of_a_list() -> None:
+    async with account() as (cc, _):
+        made = await cc.lists.create("Größe", favorite=True, description="All sizes")
+        assert made.list_id is not None
+        same = await cc.lists.patch(made, name="Sizes")
+        assert (same.name, same.favorite, same.description) == ("Sizes", True, "All sizes")
+        bare = await cc.lists.update(made, "Sizes")
+        assert (bare.favorite, bare.description) == (False, None)
+        counted = await cc.lists.get(made, include_membership_count="all")
+        assert counted.membership_count == 0
+        assert made.list_id in {found.list_id async for found in cc.lists.list(limit=5)}
+        with pytest.raises(ConflictError):
+            await cc.lists.create("Sizes")
+        job = await cc.lists.delete(made)
+        assert job.activity_id
+        assert not job.already_deleted
+
+
+async def test_lists_of_every_channel() -> None:
+    async with account() as (cc, _):
+        emails = await cc.lists.list().collect()
+        every = {found.list_id async for found in cc.lists.list_every_channel()}
+        assert len(every) == len(emails) + 1
+        sms = await cc.lists.find("text messages")
+        assert sms is not None
+        assert sms.list_id in every
+
+
+async def test_a_list_that_is_unknown() -> None:
+    async with account() as (cc, _):
+        with pytest.raises(NotFoundError):
+            await cc.lists.get("04fe9a-a579-43c5-bb1a-58ed29bf0a6a")
+        with pytest.raises(BadRequestError, match="list_id not found"):
+            await cc.lists.delete("04fe9a-a579-43c5-bb1a-58ed29bf0a6a")
+
+
+async def test_the_life_of_a_tag() -> None:
+    async with account() as (cc, _):
+        made = await cc.tags.get_or_create("Gold")
+        assert (await cc.tags.get_or_create("Gold")).tag_id == made.tag_id
+        assert (await cc.tags.update(made, "Silver")).name == "Silver"
+        assert (await cc.tags.get(made, include_count=True)).contacts_count == 0
+        names = [tag.name async for tag in cc.tags.list(limit=2)]
+        assert "Silver" in names
+        assert len(names) == len(set(names))
+        assert (await cc.tags.delete(made)).activity_id
+        with pytest.raises(BadRequestError, match="name must not contain"):
+            await cc.tags.create("<b>")
+
+
+@pytest.mark.parametrize("noun", ["lists", "tags"])
+async def test_many_clients_that_create_at_once_end_with_one(noun: str) -> None:
+    async with account() as (cc, box):
+        made = await asyncio.gather(*(getattr(cc, noun).get_or_create("Autumn") for _ in range(20)))
+        assert len({getattr(one, f"{noun[:-1]}_id") for one in made}) == 1
+        assert box.applied("POST", f"/contact_{noun}") == 1
+
+
+@pytest.mark.parametrize("noun", ["lists", "tags"])
+@pytest.mark.parametrize("kind", ["cut", "status", "cut_body"])
+async def test_a_create_whose_response_is_lost_leaves_one(noun: str, kind: str) -> None:
+    async with account() as (cc, box):
+        box.fault(kind, method="POST", when="after")
+        made = await getattr(cc, noun).get_or_create("Autumn")
+        assert made.name == "Autumn"
+        assert box.applied("POST", f"/contact_{noun}") == 1
+
+
+@pytest.mark.parametrize("noun", ["lists", "tags"])
+@pytest.mark.parametrize("kind", ["cut", "status", "cut_body"])
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_deletion_whose_response_is_lost_has_succeeded(noun: str, kind: str, at_once: bool) -> None:
+    async with account(job_seconds=0 if at_once else 0.2, job_rows_per_second=1e9) as (cc, box):
+        made = await getattr(cc, noun).create("Autumn")
+        box.fault(kind, method="DELETE", when="after")
+        job = await getattr(cc, noun).delete(made)
+        assert job.already_deleted == at_once  # else the first job has not begun, and there is a second one
+        await asyncio.sleep(0 if at_once else 0.5)
+        assert await getattr(cc, noun).find("Autumn") is None
+
+
+async def test_the_life_of_a_custom_field_and_its_values() -> None:
+    async with account() as (cc, _):
+        fruit = await cc.custom_fields.create(
+            "Best Fruit",
+            "single_select",
+            choices=["Apple", "Pear"],
+            metadata=CustomFieldMetadata(display_type="radio"),
+        )
+        assert fruit.custom_field_id is not None
+        assert fruit.name == "best_fruit"
+        apple, pear = fruit.choices or ()
+        renamed = await cc.custom_fields.patch(fruit, label="Fruit", choices=["Pear", "Plum"])
+        assert (renamed.name, [choice.choice_label for choice in renamed.choices or ()]) == ("fruit", ["Pear", "Plum"])
+        assert (renamed.choices or ())[0].choice_id == pear.choice_id
+        assert apple.choice_id not in {choice.choice_id for choice in renamed.choices or ()}
+
+        contact = await cc.contacts.list(limit=1).first()
+        assert contact is not None
+        assert contact.contact_id is not None
+        assert pear.choice_id is not None
+        value = CustomFieldInput(custom_field_id=fruit.custom_field_id, choice_ids=[pear.choice_id])
+        request = UpdateContactRequest.from_contact(contact, custom_fields=[value])
+        await cc.contacts.update(contact.contact_id, request)
+        catalog = await cc.custom_fields.catalog()
+        read = await cc.contacts.get(contact.contact_id, include="custom_fields")
+        assert catalog.values(read)["Fruit"] == "Pear"
+
+        await cc.custom_fields.delete(fruit)
+        assert await cc.custom_fields.find("Fruit") is None
+        with pytest.raises(NotFoundError):
+            await cc.custom_fields.get(fruit)
+
+
+async def test_the_life_of_a_segment() -> None:
+    async with account() as (cc, _):
+        criteria = {"version": "1.0.0", "criteria": {"type": "and", "group": []}}
+        made = await cc.segments.create("Active", criteria)
+        assert made.segment_id is not None
+        assert (await cc.segments.rename(made, "Busy")).name == "Busy"
+        patched = await cc.segments.patch(made, segment_criteria="{}")
+        assert (patched.name, patched.segment_criteria) == ("Busy", "{}")
+        found = await cc.segments.find("busy")
+        assert found is not None
+        assert (found.segment_id, found.segment_criteria) == (made.segment_id, None)
+        with pytest.raises(ConflictError):
+            await cc.segments.create("Busy", criteria)
+        await cc.segments.delete(made)
+        assert await cc.segments.find("Busy") is None
+        assert (await cc.segments.get(made)).name == "Busy"
+
+
+async def test_the_account() -> None:
+    async with account() as (cc, _):
+        summary = await cc.account.summary(extra_fields=["physical_address", "company_logo"])
+        assert summary.encoded_account_id
+        assert summary.physical_address is not None
+        assert await cc.account.emails(confirm_status="CONFIRMED")
+        names = {privilege.privilege_name for privilege in await cc.account.privileges()}
+        assert {"contacts:read", "contacts:write"} <= names
