@@ -19,6 +19,7 @@ from cc_async import (
     UpdateContactRequest,
 )
 from cc_async.sandbox import Sandbox
+from cc_async.sandbox.faults import Kind
 
 FAST = RetryPolicy(first_pause=0.001, longest_pause=0.002)
 
@@ -94,7 +95,7 @@ async def test_many_clients_that_create_at_once_end_with_one(noun: str) -> None:
 
 @pytest.mark.parametrize("noun", ["lists", "tags"])
 @pytest.mark.parametrize("kind", ["cut", "status", "cut_body"])
-async def test_a_create_whose_response_is_lost_leaves_one(noun: str, kind: str) -> None:
+async def test_a_create_whose_response_is_lost_leaves_one(noun: str, kind: Kind) -> None:
     async with account() as (cc, box):
         box.fault(kind, method="POST", when="after")
         made = await getattr(cc, noun).get_or_create("Autumn")
@@ -105,7 +106,7 @@ async def test_a_create_whose_response_is_lost_leaves_one(noun: str, kind: str) 
 @pytest.mark.parametrize("noun", ["lists", "tags"])
 @pytest.mark.parametrize("kind", ["cut", "status", "cut_body"])
 @pytest.mark.parametrize("at_once", [True, False])
-async def test_a_deletion_whose_response_is_lost_has_succeeded(noun: str, kind: str, at_once: bool) -> None:
+async def test_a_deletion_whose_response_is_lost_has_succeeded(noun: str, kind: Kind, at_once: bool) -> None:
     async with account(job_seconds=0 if at_once else 0.2, job_rows_per_second=1e9) as (cc, box):
         made = await getattr(cc, noun).create("Autumn")
         box.fault(kind, method="DELETE", when="after")
@@ -125,11 +126,13 @@ async def test_the_life_of_a_custom_field_and_its_values() -> None:
         )
         assert fruit.custom_field_id is not None
         assert fruit.name == "best_fruit"
-        apple, pear = fruit.choices or ()
+        assert fruit.choices is not None
+        apple, pear = fruit.choices
         renamed = await cc.custom_fields.patch(fruit, label="Fruit", choices=["Pear", "Plum"])
-        assert (renamed.name, [choice.choice_label for choice in renamed.choices or ()]) == ("fruit", ["Pear", "Plum"])
-        assert (renamed.choices or ())[0].choice_id == pear.choice_id
-        assert apple.choice_id not in {choice.choice_id for choice in renamed.choices or ()}
+        assert renamed.choices is not None
+        assert (renamed.name, [choice.choice_label for choice in renamed.choices]) == ("fruit", ["Pear", "Plum"])
+        assert renamed.choices[0].choice_id == pear.choice_id
+        assert apple.choice_id not in {choice.choice_id for choice in renamed.choices}
 
         contact = await cc.contacts.list(limit=1).first()
         assert contact is not None
