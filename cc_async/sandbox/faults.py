@@ -79,6 +79,8 @@ class Fault:
     def spoil(self, response: Response) -> Response:
         """Return what this fault makes of the true response."""
         if self.kind in _SPOILERS:
+            if self.kind == "cut_body" and response.chunks:
+                return attrs.evolve(response, headers={**response.headers, **self.headers})
             body = response.body or b"".join(response.chunks)
             if not body:
                 return response

@@ -39,8 +39,8 @@ class Job:
     source_file_name: str | None = None
     results: str | None = None  # the path of what the job makes
     state: str = "initialized"
-    started: int = 0
-    completed: int = 0
+    started: int | None = None
+    completed: int | None = None
     errors: list[str] = attrs.field(factory=list)
     slices: Iterator[None] | None = None
 
@@ -78,44 +78,44 @@ class Jobs:
 
     def step(self) -> bool:
         """Do one slice of the work that is due by now; tell whether there may be more."""
-        running = [job for job in self._unfinished() if job.started]
+        now, unfinished = self._data.now(), self._unfinished()
+        running = [job for job in unfinished if job.started is not None]
         for job in running:
-            if job.started + self._duration(job) <= self._data.now():
+            if self._ends(job) <= now:
                 self._work(job)
                 return True
-        waiting = [job for job in self._unfinished() if not job.started]
+        waiting = [job for job in unfinished if job.started is None]
         most = self._settings.jobs_at_once
         if not waiting or (most is not None and len(running) >= most):
             return False
         job = waiting[0 if self._settings.job_order == "created" else -1]
-        free = max((other.completed for other in self.all), default=0) if most is not None else 0
-        job.started = max(job.created, free)
-        job.started = min(job.started, self._data.now())
+        ended = [other.completed for other in self.all if other.completed is not None]
+        job.started = job.created if most is None else max([job.created, *ended])
         job.state = "processing"
         return True
 
     def finish(self) -> None:
-        """Complete every job at once, whatever its duration."""
+        """Complete every job now, whatever its duration."""
         while unfinished := self._unfinished():
-            unfinished[0].started = unfinished[0].started or self._data.now()
-            self._work(unfinished[0])
+            job = unfinished[0]
+            job.started = self._data.now() if job.started is None else job.started
+            self._work(job)
 
     def activity(self, job: Job, self_link: str | None = None) -> Document:
         """Return a job as the API describes it."""
-        finished = job.state not in ("initialized", "processing")
-        share = 1.0 if finished else self._share(job)
+        share = self._share(job)
         document: Document = {
             "activity_id": job.activity_id,
             "state": job.state,
             "created_at": stamp(job.created),
             "updated_at": stamp(job.completed or job.started or job.created),
-            "percent_done": 100 if finished else max(1, int(100 * share)),
+            "percent_done": max(1, int(100 * share)),
             "activity_errors": self._errors(job),
             "_links": {"self": {"href": self_link or f"/v3/activities/{job.activity_id}"}},
         }
-        if job.started:
+        if job.started is not None:
             document["started_at"] = stamp(job.started)
-        if job.completed:
+        if job.completed is not None:
             document["completed_at"] = stamp(job.completed)
         if job.source_file_name:
             document["source_file_name"] = job.source_file_name
@@ -132,14 +132,18 @@ class Jobs:
         return [error if strings else {"message": error} for error in job.errors]
 
     def _unfinished(self) -> list[Job]:
-        return [job for job in self.all if not job.completed]
+        return [job for job in self.all if job.completed is None]
 
-    def _duration(self, job: Job) -> float:
-        return 1000 * (self._settings.job_seconds + job.total / self._settings.job_rows_per_second)
+    def _ends(self, job: Job) -> int:
+        """Return when a job that has started is to be completed."""
+        seconds = self._settings.job_seconds + job.total / self._settings.job_rows_per_second
+        return (job.started or 0) + int(1000 * seconds)
 
     def _share(self, job: Job) -> float:
-        past = self._data.now() - job.started if job.started else 0
-        return min(0.99, past / (self._duration(job) or 1))
+        """Return how much of a job is done, from 0 to 1."""
+        if job.completed is not None or job.started is None:
+            return float(job.completed is not None)
+        return min(0.99, (self._data.now() - job.started) / max(1, self._ends(job) - job.started))
 
     def _work(self, job: Job) -> None:
         """Do one slice; a job that is to fail does nothing."""
@@ -147,5 +151,5 @@ class Jobs:
             job.slices = job.slices or job.work(job)
             if next(job.slices, job) is not job:
                 return
-        job.state = self._settings.job_state
-        job.completed = max(int(job.started + self._duration(job)), job.started + 1)
+        job.slices, job.state = None, self._settings.job_state
+        job.completed = min(self._ends(job), self._data.now())

@@ -32,6 +32,7 @@ _ENDPOINTS = {
 _SCOPES = {"/v3/account/user/privileges": "", "/v3/account/": "account_read"}
 _SECRET_HEADERS = ("authorization", "cookie")
 _COMPRESSED_FROM = 1024  # bytes
+_CHUNKS_BEFORE_CUT = 3
 _LARGEST_BODY = 16 << 20
 _PATIENCE = 0.01  # seconds that requests under way have to end when the sandbox closes; 0 would mean for ever
 
@@ -199,6 +200,15 @@ class Sandbox(Settings):
         """Let the person with that code refuse; raises KeyError for an unknown code."""
         self.oauth.decide(user_code, "denied")
 
+    def advance(self, seconds: float) -> None:
+        """Move the clock forward for tokens, quota, timestamps and bulk jobs."""
+        clock = self.clock
+        self.clock = lambda: clock() + seconds
+
+    def finish_jobs(self) -> None:
+        """Complete all bulk jobs now."""
+        self._api.jobs.finish()
+
     def spend_quota(self, requests: int) -> None:
         """Count requests that other users of the same key made today."""
         self.limits.spend(requests)
@@ -286,6 +296,8 @@ class Sandbox(Settings):
             headers["Content-Encoding"] = "gzip"
         if fault is not None and fault.kind == "hang":
             await asyncio.Event().wait()
+        if given.chunks and (fault is None or fault.kind != "cut"):
+            return await _stream(request, given, headers, fault)
         if fault is not None and fault.kind in ("cut", "cut_body"):
             response = web.StreamResponse(status=given.status, headers=headers)
             if fault.kind == "cut_body":
@@ -294,8 +306,6 @@ class Sandbox(Settings):
                 await response.write(body[: len(body) // 2])
             _cut(request, reset=fault.reset)
             return response
-        if given.chunks:
-            return await _stream(request, given, headers)
         return web.Response(status=given.status, body=body or None, headers=headers)
 
     def _headers(self, given: Response) -> dict[str, str]:
@@ -320,11 +330,19 @@ async def serve(box: Sandbox) -> None:
         await asyncio.Event().wait()
 
 
-async def _stream(request: web.Request, given: Response, headers: Mapping[str, str]) -> web.StreamResponse:
+async def _stream(
+    request: web.Request, given: Response, headers: Mapping[str, str], fault: Fault | None
+) -> web.StreamResponse:
+    """Send a large body chunk by chunk; a body that is to be cut ends after some of them."""
     response = web.StreamResponse(status=given.status, headers=headers)
     await response.prepare(request)
-    for chunk in given.chunks:
+    for number, chunk in enumerate(given.chunks):
+        if fault is not None and fault.kind == "cut_body" and number == _CHUNKS_BEFORE_CUT:
+            break
         await response.write(chunk)
+    if fault is not None and fault.kind == "cut_body":
+        _cut(request, reset=fault.reset)
+        return response
     await response.write_eof()
     return response
 

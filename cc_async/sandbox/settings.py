@@ -12,6 +12,7 @@ Enforcement: TypeAlias = Literal["sliding", "fixed", "bucket"]
 Order: TypeAlias = Literal["created", "updated", "id", "shuffled"]
 JobOrder: TypeAlias = Literal["created", "newest"]
 JobErrors: TypeAlias = Literal["strings", "objects"]
+UnknownColumns: TypeAlias = Literal["ignored", "refused"]
 _one_of = attrs.validators.in_
 
 
@@ -55,7 +56,17 @@ class Settings:
     job_queue: int = 1_000  # unfinished jobs, above which the third kind of 429 comes
     job_state: str = "completed"  # how jobs end; if not completed, nothing of them is applied
     job_counters: bool = True  # whether activities have counters
+    job_error_lines: bool = True  # whether imports say which lines they could not read
     job_errors: JobErrors = attrs.field(default="strings", validator=_one_of(("strings", "objects")))
+
+    import_rows: int = 39_999  # of a bulk import; whatever is above is cut off without a word
+    import_bytes: int = 4_000_000
+    import_blanks_erase: bool = False
+    import_revives: bool = True  # whether an import brings deleted contacts back
+    import_unknown_columns: UnknownColumns = attrs.field(default="ignored", validator=_one_of(("ignored", "refused")))
+    export_delay: float = 0.0  # seconds after its job completes, in which an export is still not found
+    export_lifetime: float = 864_000
+    export_bom: bool = False
 
     rotating: bool = True  # refresh tokens work once; else they are long-lived
     refresh_token_in_answer: bool = True  # a long-lived one may be left out of the answer to a refresh

@@ -14,7 +14,7 @@ import msgspec
 from .chance import mix
 from .generate import DELETED, SUBRESOURCES, Document, Entry, make_document, make_entry
 from .settings import Settings
-from .stamps import moment
+from .stamps import moment, stamp
 
 _COLUMNS = ", ".join(field.name for field in attrs.fields(Entry)).replace("email", "coalesce(email, '')")
 _SCHEMA = """
@@ -134,6 +134,11 @@ class Table:
         """Take contacts out of a list or tag."""
         change = f"{column} = iif({column} = ?1, '', replace({column}, ?1, ','))"
         self.update(change, (between_commas(one),), rows)
+
+    def touch(self, rows: Iterable[int], now: int) -> None:
+        """Move `updated_at` of contacts to a time in whole seconds."""
+        change = "updated = ?, document = CAST(json_set(CAST(document AS TEXT), '$.updated_at', ?) AS BLOB)"
+        self.update(change, (now // 1000 * 1000, stamp(now, 0)), rows)
 
     def update(self, change: str, values: Iterable[Any], rows: Iterable[int]) -> None:
         """Apply one `SET` clause to some rows."""

@@ -1,5 +1,6 @@
 """The pytest fixture, as a user's suite meets it."""
 
+import subprocess
 import sys
 from importlib import import_module, reload
 from typing import Any
@@ -21,6 +22,13 @@ async def test_the_fixture_is_a_started_sandbox(cc_sandbox: Sandbox) -> None:
         session.get(f"{cc_sandbox.base_url}/contacts") as response,
     ):
         assert len((await response.json())["contacts"]) == 50
+
+
+def test_loading_the_plugin_imports_neither_the_client_nor_the_sandbox() -> None:
+    code = "import runpy, sys; runpy.run_path(sys.argv[1]); print(*sys.modules)"
+    command = [sys.executable, "-c", code, import_module("cc_async.sandbox.pytest_plugin").__file__ or ""]
+    run = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603  # our own
+    assert {"cc_async", "aiohttp", "attrs", "msgspec"}.isdisjoint(run.stdout.split())
 
 
 def test_without_pytest_asyncio_the_fixture_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from cc_async.sandbox.responses import Refused, Response
 from cc_async.sandbox.settings import Settings
 
 from .account import Account
+from .activities import Activities
 from .contacts import Contacts
 from .custom_fields import CustomFields
 from .lists import Lists
@@ -28,6 +29,7 @@ class Api:
             CustomFields(data),
             Segments(data),
             Account(data),
+            Activities(data, self.jobs, contacts),
         )
         self.store = contacts.store
         self.routes: Routes = [route for noun in nouns for route in noun.routes]

@@ -79,10 +79,10 @@ class Store:
         address = (given.get("email_address") or {}).get("address")
         self._check_address(address)
         now = self._data.now()
-        document = self._blank(given["create_source"], now)
+        document = self.blank(given["create_source"], now)
         if address:
             permission = given["email_address"].get("permission_to_send") or "implicit"
-            document["email_address"] = _email(address, permission, given["create_source"], now)
+            document["email_address"] = make_email(address, permission, given["create_source"], now)
         document |= {name: given[name] for name in CORE if given.get(name) is not None}
         document |= self._subresources(given, now)
         return self.table.document(self.table.save(document))
@@ -108,9 +108,13 @@ class Store:
     def delete(self, contact_id: str) -> None:
         """Do what DELETE /contacts/{contact_id} does; raises Refused (404) for a deleted contact too."""
         row = self.row(contact_id)
-        document, now = self.table.document(row), self._data.now()
-        if document.get("deleted_at"):
+        if self.table.entry(row).status == DELETED:
             raise not_found()
+        self.delete_row(row)
+
+    def delete_row(self, row: int) -> None:
+        """Mark a contact as deleted."""
+        document, now = self.table.document(row), self._data.now()
         document["deleted_at"] = day(now)
         if self._settings.touch_on_delete:
             document["updated_at"] = stamp(now)
@@ -121,7 +125,7 @@ class Store:
         given, now = check_sign_up(body), self._data.now()
         self._check_ids(given)
         row = self._known(given)
-        old = self._blank("Contact", now) if row is None else self.table.document(row)
+        old = self.blank("Contact", now) if row is None else self.table.document(row)
         new = old | {name: given[name] for name in CORE if given.get(name) is not None}
         address = given.get("email_address")
         if address:
@@ -176,7 +180,8 @@ class Store:
             new["updated_at"] = stamp(now)
         return self.table.document(self.table.save(new, row))
 
-    def _blank(self, source: str, now: int) -> Document:
+    def blank(self, source: str, now: int) -> Document:
+        """Return a contact without any properties."""
         moment = stamp(now)
         return {"contact_id": self._data.new_id(), "create_source": source, "created_at": moment, "updated_at": moment}
 
@@ -274,7 +279,8 @@ def _refuse_unknown(given: Iterable[str], known: Collection[str], name: str) -> 
             raise invalid(f"{name} does not have a valid value: {wanted} does not exist")
 
 
-def _email(address: str, permission: str, source: str, now: int) -> Document:
+def make_email(address: str, permission: str, source: str, now: int) -> Document:
+    """Return a new e-mail address with the dates that the service keeps."""
     moment = stamp(now)
     return {
         "address": address,
@@ -302,7 +308,7 @@ def _replaced(old: Document | None, given: Document, source: str, now: int) -> D
     was = (old or {}).get("permission_to_send", "implicit")
     permission = given.get("permission_to_send") or was
     fresh = not old or old["address"].lower() != given["address"].lower()
-    new = _email(given["address"], permission, source, now)
+    new = make_email(given["address"], permission, source, now)
     if old and not fresh:
         new = old | {"address": given["address"], "permission_to_send": permission, "updated_at": stamp(now)}
     if permission != "unsubscribed":
@@ -313,5 +319,5 @@ def _replaced(old: Document | None, given: Document, source: str, now: int) -> D
 def _signed_up(old: Document | None, address: str, now: int, *, waits: bool) -> Document:
     """Return the e-mail address after a sign-up, which raises consent."""
     permission = "pending_confirmation" if waits else "explicit"
-    new = _email(address, permission, "Contact", now)
+    new = make_email(address, permission, "Contact", now)
     return new | ({"created_at": old["created_at"]} if old else {})
