@@ -1,8 +1,8 @@
 """What the operations of every noun share: reading a response, deleting, and the view with status and headers."""
 
+import inspect
 from collections.abc import Callable, Coroutine
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, get_args
 
 from cc_async.codec.decode import Decoded, decode
 from cc_async.http.call import Answer, ApiResponse, Call
@@ -26,7 +26,13 @@ def raw(build: Callable[P, Call[T]]) -> Callable[Concatenate[Any, P], Coroutine[
     async def operation(self: _HasSession, /, *args: P.args, **kwargs: P.kwargs) -> ApiResponse[T]:
         return await self._session.request(build(*args, **kwargs))
 
-    wraps(build)(operation)
+    # Not `functools.wraps`: without an account of `self`, `help` would hide the first parameter of a bound method.
+    signature = inspect.signature(build)
+    (data,) = get_args(signature.return_annotation)
+    parameters = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY), *signature.parameters.values()]
+    shown = signature.replace(parameters=parameters, return_annotation=ApiResponse[data])  # type: ignore[valid-type]  # known at run time only
+    vars(operation).update(__signature__=shown)
+    operation.__name__, operation.__doc__ = build.__name__, build.__doc__
     return operation
 
 

@@ -1,9 +1,10 @@
 """Every operation on the neighbours of contacts: what it sends, byte for byte, and what it makes of the response."""
 
+import inspect
 import json
 import re
 from operator import attrgetter
-from typing import Any
+from typing import Any, get_args
 
 import attrs
 import pytest
@@ -408,3 +409,19 @@ async def test_a_response_that_cannot_be_read_is_an_error(each: Use, body: bytes
         with pytest.raises(DecodeError) as caught:
             await each.on(cc)
         assert caught.value.maybe_applied == (each.operation.method != "GET")
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_help_shows_every_parameter_in_both_views(name: str) -> None:
+    cc = cc_async.ConstantContact("t")
+    noun, _, method = name.partition(".")
+    plain = inspect.signature(attrgetter(name)(cc))
+    view = inspect.signature(attrgetter(f"{noun}.with_http_info.{method}")(cc))
+    for signature in (plain, view):
+        kinds = {parameter.kind for parameter in signature.parameters.values()}
+        assert kinds <= {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
+    if name != "activities.import_file":  # which reads the file first
+        assert {*view.parameters} == {*plain.parameters}
+    if method != "list":
+        (data,) = get_args(view.return_annotation)
+        assert data == (plain.return_annotation or type(None))
