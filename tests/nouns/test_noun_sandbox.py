@@ -1,14 +1,21 @@
 """The neighbours of contacts over a socket, against the sandbox and its habits."""
 
+import ast
 import asyncio
-from collections.abc import AsyncIterator
+import inspect
+import re
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cc_async import (
+    Activity,
+    ActivityTimeoutError,
     BadRequestError,
+    BulkQueueFullError,
     ConflictError,
     ConstantContact,
     CustomFieldInput,
@@ -18,6 +25,7 @@ from cc_async import (
     RetryPolicy,
     UpdateContactRequest,
 )
+from cc_async.resources import activities
 from cc_async.sandbox import Sandbox
 from cc_async.sandbox.faults import Kind
 
@@ -177,3 +185,105 @@ async def test_the_account() -> None:
         assert await cc.account.emails(confirm_status="CONFIRMED")
         names = {privilege.privilege_name for privilege in await cc.account.privileges()}
         assert {"contacts:read", "contacts:write"} <= names
+
+
+@pytest.fixture(autouse=True)
+def _without_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activities, "_PAUSES", (0.02,))
+
+
+QUICK: dict[str, Any] = {"job_seconds": 0.0, "job_rows_per_second": 1e9}
+
+
+async def test_every_bulk_job_runs_to_its_end(tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("email,first_name\nfile@example.com,Fila\n", encoding="utf-8")
+    async with account(**QUICK) as (cc, _):
+        jobs = cc.activities
+        source, target = await cc.lists.create("Source"), await cc.lists.create("Target")
+        tag, other = await cc.tags.create("Gold"), await cc.tags.create("Silver")
+        field = await cc.custom_fields.create("Age", "string")
+        rows = [{"email": f"row{number}@example.com", "cf:age": "36"} for number in range(3)]
+
+        async def members(**filters: Any) -> int:
+            return len(await cc.contacts.list(**filters).collect())
+
+        async def run(started: Coroutine[Any, Any, Activity]) -> Activity:
+            job = await jobs.wait(await started, timeout=10)
+            assert job.state == "completed"
+            return job
+
+        imported = await run(jobs.import_contacts(rows, source))
+        assert imported.status is not None
+        assert imported.status.person_count == 3
+        named = await run(jobs.import_file(file, source))
+        assert named.source_file_name
+        assert await members(lists=source.list_id) == 4
+        await run(jobs.add_to_lists(target, in_lists=source))
+        assert await members(lists=target.list_id) == 4
+        await run(jobs.add_tags([tag, other], in_lists=target))
+        assert await members(tags=tag.tag_id) == 4
+        one = await cc.contacts.list(tags=[tag.tag_id or ""]).first()
+        assert one is not None
+        await run(jobs.remove_tags(tag, contact_ids=one))
+        assert await members(tags=tag.tag_id) == 3
+        await run(jobs.remove_from_lists(target, with_tags=tag))
+        assert await members(lists=target.list_id) == 1
+        exported = await run(jobs.export_contacts(in_lists=source, fields=["email_address"]))
+        assert exported.file_export_id
+        await run(jobs.delete_contacts(in_lists=source))
+        assert await members(lists=source.list_id) == 0
+        await run(jobs.delete_tags([tag, other]))
+        await run(jobs.delete_lists([source, target]))
+        await run(jobs.delete_custom_fields(field))
+        assert await cc.lists.find("Source") is None
+        assert await cc.tags.find("Gold") is None
+        assert await cc.custom_fields.find("Age") is None
+        assert len(await jobs.list().collect()) == 11
+        assert len(await jobs.list("completed", limit=2).collect()) == 11
+        assert await jobs.list("failed").collect() == []
+
+
+async def test_a_job_that_fails_is_returned_as_it_is() -> None:
+    async with account(**QUICK, job_state="failed", job_counters=False) as (cc, _):
+        tag = await cc.tags.create("Gold")
+        job = await cc.activities.wait(await cc.tags.delete(tag))
+        assert (job.state, job.finished) == ("failed", True)
+
+
+async def test_a_queue_that_is_full() -> None:
+    async with account(job_queue=2, job_seconds=100.0) as (cc, box):
+        tags = [await cc.tags.create(name) for name in ("a", "b", "c")]
+        await cc.activities.delete_tags(tags[0])
+        await cc.activities.delete_tags(tags[1])
+        with pytest.raises(BulkQueueFullError, match="1,000 bulk jobs"):
+            await cc.activities.delete_tags(tags[2])
+        assert len([record for record in box.requests if record.path.endswith("contacts_tags_delete")]) == 3
+
+
+async def test_a_deadline_does_not_end_the_job() -> None:
+    async with account(job_seconds=0.3) as (cc, _):
+        started = await cc.activities.delete_tags(await cc.tags.create("Gold"))
+        with pytest.raises(ActivityTimeoutError) as caught:
+            await cc.activities.wait(started, timeout=0.01)
+        assert (await cc.activities.wait(caught.value.activity)).state == "completed"
+
+
+ROWS = re.findall(
+    r"^\| [^|]+ \| `((?:await )?cc\..+)` \|$",
+    (Path(__file__).parents[2] / "README.md").read_text("utf-8"),
+    re.MULTILINE,
+)
+
+
+async def test_every_expression_in_the_tables_of_the_readme_is_one_that_runs() -> None:
+    assert len(ROWS) >= 9
+    async with account(**QUICK) as (cc, _):
+        made, tag = await cc.lists.create("Newsletter"), await cc.tags.create("Gold")
+        kind = CustomFieldMetadata(display_type="radio")
+        field = await cc.custom_fields.create("Fruit", "single_select", choices=["Apple"], metadata=kind)
+        names = {"cc": cc, "list_id": made.list_id, "tag_id": tag.tag_id, "field_id": field.custom_field_id}
+        for row in ROWS:
+            result = eval(compile(row, "README.md", "eval", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)  # noqa: S307  # ours
+            if inspect.iscoroutine(result):
+                await result
