@@ -151,5 +151,10 @@ class Jobs:
             job.slices = job.slices or job.work(job)
             if next(job.slices, job) is not job:
                 return
-        job.slices, job.state = None, self._settings.job_state
+        job.slices, job.work, job.state = None, _nothing, self._settings.job_state  # lets go of the rows
         job.completed = min(self._ends(job), self._data.now())
+
+
+def _nothing(_: Job) -> Iterator[None]:
+    """The work of a job that has ended."""
+    return iter(())
