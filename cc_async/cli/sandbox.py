@@ -6,7 +6,7 @@ import functools
 
 from cc_async.sandbox import Sandbox
 
-_say = functools.partial(print, flush=True)  # who reads a pipe waits for the address
+_say = functools.partial(print, flush=True)  # unbuffered: whoever reads a pipe waits for the address
 
 
 def run(given: argparse.Namespace) -> int:
@@ -30,7 +30,7 @@ def run(given: argparse.Namespace) -> int:
 
 
 async def serve(box: Sandbox) -> None:
-    """Serve, and tell how to reach the server, until the task is cancelled."""
+    """Print how to reach the server, and serve until the task is cancelled."""
     async with box:
         _say(_instructions(box))
         await asyncio.Event().wait()

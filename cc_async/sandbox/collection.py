@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from .chance import identifier
 from .requests import Call, Document, read_limit, read_pairs
-from .responses import conflict, invalid
+from .responses import Response, conflict, document, invalid
 from .settings import Settings
 
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255)]
@@ -46,6 +46,12 @@ def cut(
         return page, None
     pairs = {**given, "limit": str(limit), "next": str(items[start + limit][id_name])}
     return page, base64.b64encode(urlencode(pairs).encode()).decode()
+
+
+def respond(settings: Settings, call: Call, body: Document, cursor: str | None) -> Response:
+    """Respond with a page; the last one has no links."""
+    links = {"_links": {"next": {"href": next_href(settings, call.path, cursor)}}} if cursor else {}
+    return document(body | links)
 
 
 def next_href(settings: Settings, path: str, cursor: str) -> str:

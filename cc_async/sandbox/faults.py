@@ -1,4 +1,4 @@
-"""Faults to order: what is to go wrong, for which requests, and how often."""
+"""Injected faults: what goes wrong, for which requests, and how often."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -30,12 +30,12 @@ Kind: TypeAlias = Literal[
 KINDS: tuple[str, ...] = get_args(Kind)
 REFUSALS: Mapping[str, Response] = {"throttled": THROTTLED, "quota": QUOTA, "bulk": QUEUE_FULL}
 SILENT = ("cut", "hang")  # kinds without any response
-_SPOILERS = ("cut_body", "truncated", "broken", "mutate", "link")  # kinds that need the true response
+_SPOILERS = ("cut_body", "truncated", "broken", "mutate", "link")  # kinds that alter the real response
 
 
 @attrs.frozen(kw_only=True)
 class Fault:
-    """One thing that goes wrong; `path` is a regular expression, matched from the start of the path under /v3.
+    """One injected fault; `path` is a regular expression matched from the start of the path below /v3.
 
     `path="token"` stands for the token endpoint, and None for every path of the API. `times=None` means always;
     the first `after` requests that match are spared. `when` says whether a write is still applied.
@@ -64,7 +64,7 @@ class Fault:
     reset: bool = False  # cut, cut_body: end with RST instead of FIN
 
     def matches(self, method: str, path: str, query: str) -> bool:
-        """Tell whether a request is one of those that this fault is for."""
+        """Return whether a request is one that this fault applies to."""
         if self.method not in (None, method) or (self.kind == "segment_processing" and "segment_id=" not in query):
             return False
         names = _names(path)
@@ -73,11 +73,11 @@ class Fault:
 
     @property
     def spares_the_write(self) -> bool:
-        """Whether the request never reaches the service."""
+        """Whether the request does not reach the service."""
         return self.when == "before" and self.kind not in ("latency", *_SPOILERS)
 
     def spoil(self, response: Response) -> Response:
-        """Return what this fault makes of the true response."""
+        """Return the response as altered by this fault."""
         if self.kind in _SPOILERS:
             if self.kind == "cut_body" and response.chunks:
                 return attrs.evolve(response, headers={**response.headers, **self.headers})
@@ -115,21 +115,21 @@ class Fault:
 
 
 class Faults:
-    """The faults that are still to happen, oldest first."""
+    """The pending faults, oldest first."""
 
     def __init__(self) -> None:
         self._ordered: list[tuple[Fault, list[int]]] = []
 
     def add(self, fault: Fault) -> None:
-        """Order one more."""
+        """Add a fault."""
         self._ordered.append((fault, [0]))
 
     def clear(self) -> None:
-        """Forget all that were ordered."""
+        """Remove all faults."""
         self._ordered.clear()
 
     def due(self, method: str, path: str, query: str, *, refusals: bool) -> list[Fault]:
-        """Return the faults that befall this request, and count them: all delays, and one of another kind.
+        """Return the faults that apply to this request, and count them: all delays and at most one other.
 
         The gateway asks first, for `refusals` only, so that what it refuses spends no other fault.
         """

@@ -1,4 +1,4 @@
-"""The limits of the gateway: so many requests a second, so many a day."""
+"""The limits of the gateway: requests per second and per day."""
 
 from array import array
 from collections import deque
@@ -10,7 +10,7 @@ _DAY = 86_400
 
 
 class RateMeter:
-    """Counts requests against a rate, in one of the three ways in which gateways do."""
+    """Enforces a rate as a sliding window, a fixed window or a token bucket."""
 
     def __init__(self) -> None:
         self._admitted: deque[float] = deque()
@@ -18,7 +18,7 @@ class RateMeter:
         self._bucket: tuple[float, float] | None = None
 
     def admit(self, now: float, rate: int, per: float, enforcement: Enforcement) -> bool:
-        """Tell whether one more request may pass now, and count it if so."""
+        """Return whether a request may pass now, and count it if it may."""
         if enforcement == "fixed":
             return self._fixed(now, rate, per)
         return self._token(now, rate, per) if enforcement == "bucket" else self._sliding(now, rate, per)
@@ -47,7 +47,7 @@ class RateMeter:
 
 
 class Limits:
-    """What the gateway lets through to the API."""
+    """The limits of one API key."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -58,16 +58,16 @@ class Limits:
 
     @property
     def spent_today(self) -> int:
-        """How many requests counted against today's quota."""
+        """The number of requests counted against today's quota."""
         day, spent = self._day
         return spent if day == self._today() else 0
 
     def spend(self, requests: int) -> None:
-        """Count requests that other machines with the same key have made today."""
+        """Count requests made today by other users of the same key."""
         self._day = (self._today(), self.spent_today + requests)
 
     def admit(self, now: float) -> Response | None:
-        """Count one arrival; return the refusal, or None where it may pass."""
+        """Count an arrival; return the refusal, or None if it may pass."""
         self.arrivals.append(now)
         settings = self._settings
         if settings.daily is not None and self.spent_today >= settings.daily:
@@ -79,7 +79,7 @@ class Limits:
         return None
 
     def most_within(self, seconds: float) -> int:
-        """Return the largest number of arrivals in any window of that length."""
+        """Return the highest number of arrivals in any window of this length."""
         arrivals = sorted(self.arrivals)
         first = most = 0
         for last, arrived in enumerate(arrivals):

@@ -1,4 +1,4 @@
-"""The authorization server: codes, devices, refresh tokens that work once, access tokens that end."""
+"""The authorization server: authorization codes, devices, single-use refresh tokens and expiring access tokens."""
 
 import base64
 import binascii
@@ -14,8 +14,8 @@ from .responses import Response, document, html, shaped
 from .settings import Settings
 
 _CODE_LIFETIME = 600
-_UNUSED_LIFETIME = 180 * 86_400  # refresh tokens that nobody uses end after 180 days
-_SLOWER = 5  # seconds that a poll which came too soon adds to the interval
+_UNUSED_LIFETIME = 180 * 86_400  # an unused refresh token expires after 180 days
+_SLOWER = 5  # seconds a poll that comes too soon adds to the interval
 _ALL_SCOPES = "contact_data campaign_data account_read account_update offline_access"
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
@@ -51,8 +51,8 @@ class _Access:
     expires: float
 
 
-class Denied(Exception):  # noqa: N818 - an answer of the token endpoint, not an error of the sandbox
-    """A request that the authorization server turns down."""
+class Denied(Exception):  # noqa: N818  # a response of the token endpoint, not an error of the sandbox
+    """A request that the authorization server refuses."""
 
     def __init__(self, error: str, description: str, status: int = 400) -> None:
         super().__init__(error, description)
@@ -60,7 +60,7 @@ class Denied(Exception):  # noqa: N818 - an answer of the token endpoint, not an
 
 
 class Authorization:
-    """Grants of one application to one account."""
+    """The grants of one application for one account."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -75,48 +75,48 @@ class Authorization:
         self.spent_token_uses = 0
 
     def grant(self, scope: str = _ALL_SCOPES) -> dict[str, object]:
-        """Issue tokens, as the answer to a grant lists them."""
+        """Issue tokens and return the body of the token response."""
         access, expires = self._secret(), self._now() + self._settings.token_lifetime
         self._access[access] = _Access(scope, expires)
-        answer: dict[str, object] = {
+        response: dict[str, object] = {
             "token_type": "Bearer",
             "expires_in": int(self._settings.token_lifetime),
             "access_token": access,
             "scope": scope,
         }
         if "offline_access" in scope.split():
-            answer["refresh_token"] = refresh = self._secret()
+            response["refresh_token"] = refresh = self._secret()
             self._refresh[refresh] = _RefreshToken(scope, self._now())
-        return answer
+        return response
 
     def scope_of(self, authorization: str) -> str | None:
-        """Return what the bearer of a header may do; None where the token is missing, unknown or over."""
+        """Return the scope of a bearer token; None if it is missing, unknown or expired."""
         kind, _, token = authorization.partition(" ")
         known = self._access.get(token) if kind.lower() == "bearer" else None
         return known.scope if known is not None and known.expires > self._now() else None
 
     def current(self) -> str:
-        """Return the newest access token that is valid, issuing one if need be."""
+        """Return the newest valid access token, issuing one if there is none."""
         now = self._now()
         valid = (token for token, known in reversed(self._access.items()) if known.expires > now)
         return next(valid, None) or str(self.grant("contact_data")["access_token"])
 
     def current_refresh_token(self) -> str:
-        """Return the newest refresh token that was not spent, issuing one if need be."""
+        """Return the newest unused refresh token, issuing one if there is none."""
         valid = (token for token, known in reversed(self._refresh.items()) if not known.spent)
         return next(valid, None) or str(self.grant()["refresh_token"])
 
     def revoke(self, token: str) -> None:
-        """End one token, of either kind."""
+        """Revoke an access or refresh token."""
         self._access.pop(token, None)
         self._refresh.pop(token, None)
 
     def expire(self) -> None:
-        """End all access tokens."""
+        """Expire all access tokens."""
         self._access.clear()
 
     def decide(self, user_code: str, decision: str) -> None:
-        """Let the person at the other device approve or deny; raises KeyError for an unknown code."""
+        """Approve or deny a device on behalf of a person; raises KeyError for an unknown code."""
         for device in self._devices.values():
             if device.user_code == user_code:
                 device.decision = decision
@@ -124,7 +124,7 @@ class Authorization:
         raise KeyError(user_code)
 
     def authorize(self, query: str) -> Response:
-        """Response the browser that asks for a code, as if a person had agreed."""
+        """Redirect a browser with an authorization code, as if a person had agreed."""
         given = dict(parse_qsl(query))
         redirect = given.get("redirect_uri", "")
         if given.get("client_id") != self.client_id or not redirect:
@@ -160,7 +160,7 @@ class Authorization:
         )
 
     def token(self, body: bytes, headers: Mapping[str, str]) -> Response:
-        """Response a request for tokens."""
+        """Respond to a token request."""
         agent = headers.get("User-Agent", "")
         if self._settings.refuse_default_agents and (not agent or agent.startswith(("Python/", "python-"))):
             return html(403, "Forbidden")
@@ -198,11 +198,11 @@ class Authorization:
         if self._settings.rotating:
             token.spent = True
             return self.grant(token.scope)
-        answer = self.grant(" ".join(name for name in token.scope.split() if name != "offline_access"))
-        answer["scope"] = token.scope
+        response = self.grant(" ".join(name for name in token.scope.split() if name != "offline_access"))
+        response["scope"] = token.scope
         if self._settings.refresh_token_in_answer:
-            answer["refresh_token"] = form["refresh_token"]
-        return answer
+            response["refresh_token"] = form["refresh_token"]
+        return response
 
     def _by_device(self, form: Mapping[str, str]) -> dict[str, object]:
         device, now = self._devices.get(form.get("device_code", "")), self._now()
@@ -223,7 +223,7 @@ class Authorization:
         return self.grant(device.scope)
 
     def _authenticate(self, form: Mapping[str, str], headers: Mapping[str, str]) -> bool:
-        """Tell whether the client is a public one; raises Denied for one that is not known."""
+        """Return whether the client is public; raises Denied for an unknown client."""
         given = _basic(headers.get("Authorization", ""))
         if given is not None:
             known = f"{self.client_id}:{self.client_secret}"
@@ -242,7 +242,7 @@ class Authorization:
 
 
 def challenge(verifier: str) -> str:
-    """Return the S256 challenge that belongs to a PKCE verifier."""
+    """Return the S256 challenge of a PKCE verifier."""
     return base64.urlsafe_b64encode(sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 

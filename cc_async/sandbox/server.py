@@ -1,4 +1,4 @@
-"""The sandbox itself: a real socket, the gateway in front of the API, and what a test may ask of both."""
+"""The sandbox itself: its socket, the gateway in front of the API, and the interface for tests."""
 
 import asyncio
 import socket
@@ -34,12 +34,12 @@ _SECRET_HEADERS = ("authorization", "cookie")
 _COMPRESSED_FROM = 1024  # bytes
 _CHUNKS_BEFORE_CUT = 3
 _LARGEST_BODY = 16 << 20
-_PATIENCE = 0.01  # seconds that requests under way have to end when the sandbox closes; 0 would mean for ever
+_PATIENCE = 0.01  # seconds that requests in flight have to finish on close; 0 would mean forever
 
 
 @attrs.frozen(kw_only=True)
 class Record:
-    """One request that arrived; `status` is 0 where nothing was answered."""
+    """One request that arrived; `status` is 0 if there was no response."""
 
     endpoint: str  # api, token, authorize, device
     method: str
@@ -54,6 +54,9 @@ class Record:
 @attrs.define(kw_only=True, eq=False, repr=False)
 class Sandbox(Settings):
     """A local server that behaves like the Constant Contact V3 API; an async context manager.
+
+    The settings are inherited so that type checkers know every keyword, and so that tests can change them while
+    the sandbox runs; its parts (`oauth`, `limits`, `store`) are attributes.
 
     Everything in `Settings` can be given by keyword. Its contacts, identifiers and tokens follow from `seed`.
     """
@@ -87,7 +90,7 @@ class Sandbox(Settings):
         await self.close()
 
     async def start(self) -> None:
-        """Listen on 127.0.0.1; does nothing if it does already."""
+        """Start listening on 127.0.0.1; does nothing if already started."""
         if self._runner is not None:
             return
         app = web.Application(client_max_size=_LARGEST_BODY)
@@ -106,29 +109,29 @@ class Sandbox(Settings):
         self._origin = f"http://{host}:{port}"
 
     async def close(self) -> None:
-        """Cut every connection and stop listening; does nothing if it has already."""
+        """Close every connection and stop listening; does nothing if already closed."""
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
 
     @property
     def base_url(self) -> str:
-        """Where the API is."""
+        """The base URL of the API."""
         return f"{self._origin}/v3"
 
     @property
     def token_url(self) -> str:
-        """Where tokens are issued."""
+        """The URL of the token endpoint."""
         return f"{self._origin}{_OAUTH}/token"
 
     @property
     def authorize_url(self) -> str:
-        """Where a browser is sent to authorize."""
+        """The URL to which a browser is sent to authorize."""
         return f"{self._origin}{_OAUTH}/authorize"
 
     @property
     def device_url(self) -> str:
-        """Where a device starts to authorize."""
+        """The URL at which a device starts to authorize."""
         return f"{self._origin}{_OAUTH}/device/authorize"
 
     @property
@@ -138,45 +141,45 @@ class Sandbox(Settings):
 
     @property
     def client_secret(self) -> str:
-        """The secret of the application, where it is a confidential one."""
+        """The secret of the application, for confidential clients."""
         return self.oauth.client_secret
 
     @property
     def access_token(self) -> str:
-        """An access token that is valid now."""
+        """The newest valid access token."""
         return self.oauth.current()
 
     @property
     def refresh_token(self) -> str:
-        """A refresh token that is valid now; the newest one."""
+        """The newest valid refresh token."""
         return self.oauth.current_refresh_token()
 
     @property
     def refreshes(self) -> int:
-        """How often a refresh token was exchanged."""
+        """The number of refreshes."""
         return self.oauth.refreshes
 
     @property
     def spent_token_uses(self) -> int:
-        """How often a refresh token that was spent was sent again."""
+        """The number of requests with a refresh token that was already used."""
         return self.oauth.spent_token_uses
 
     @property
     def throttled(self) -> int:
-        """How many requests were refused because too many came in a second."""
+        """The number of requests refused by the limit per second."""
         return self.limits.throttled
 
     @property
     def spent_today(self) -> int:
-        """How many requests counted against the quota of the current UTC day."""
+        """The number of requests counted against the quota of the current UTC day."""
         return self.limits.spent_today
 
     def max_in_window(self, seconds: float | None = None) -> int:
-        """Return the most requests to the API that arrived within any `seconds` (`per`, if not given)."""
+        """Return the highest number of API requests that arrived within any window of `seconds` (default: `per`)."""
         return self.limits.most_within(self.per if seconds is None else seconds)
 
     def applied(self, method: str, path: str = "") -> int:
-        """Count the writes to the API that took effect, by method and the beginning of the path under /v3."""
+        """Count the writes that were applied, by method and prefix of the path below /v3."""
         prefix = f"/v3{path}"
         return sum(
             1
@@ -185,19 +188,19 @@ class Sandbox(Settings):
         )
 
     def revoke(self, token: str) -> None:
-        """End one access or refresh token before its time."""
+        """Revoke an access or refresh token."""
         self.oauth.revoke(token)
 
     def expire_access_tokens(self) -> None:
-        """End all access tokens that were issued so far."""
+        """Expire all access tokens issued so far."""
         self.oauth.expire()
 
     def approve_device(self, user_code: str) -> None:
-        """Let the person with that code agree; raises KeyError for an unknown code."""
+        """Approve the device with this user code; raises KeyError for an unknown code."""
         self.oauth.decide(user_code, "approved")
 
     def deny_device(self, user_code: str) -> None:
-        """Let the person with that code refuse; raises KeyError for an unknown code."""
+        """Deny the device with this user code; raises KeyError for an unknown code."""
         self.oauth.decide(user_code, "denied")
 
     def advance(self, seconds: float) -> None:
@@ -210,17 +213,17 @@ class Sandbox(Settings):
         self._api.jobs.finish()
 
     def spend_quota(self, requests: int) -> None:
-        """Count requests that other users of the same key made today."""
+        """Count requests made today by other users of the same key."""
         self.limits.spend(requests)
 
     def fault(self, kind: Kind, **details: Any) -> Fault:
-        """Order something to go wrong; `details` are the attributes of `Fault`."""
+        """Inject a fault; `details` are the attributes of `Fault`."""
         fault = Fault(kind=kind, **details)
         self._faults.add(fault)
         return fault
 
     def clear_faults(self) -> None:
-        """Forget all faults that are still to happen."""
+        """Remove all pending faults."""
         self._faults.clear()
 
     async def _serve(self, handler: Handler, request: web.Request) -> web.StreamResponse:
@@ -247,7 +250,7 @@ class Sandbox(Settings):
         return await self._deliver(request, response, worst)
 
     def _gateway(self, call: Call, endpoint: str, arrived: float) -> Response | None:
-        """Return the refusal of whatever stands before the services; None where a request may pass."""
+        """Return the refusal of the gateway, or None if the request may pass."""
         for fault in self._faults.due(call.method, call.path, call.query, refusals=True):
             return fault.spoil(REFUSALS[fault.kind])
         if endpoint != "api":
@@ -265,7 +268,7 @@ class Sandbox(Settings):
         return None if allowed else ACCESS_DENIED
 
     def _respond(self, call: Call, endpoint: str, faults: list[Fault]) -> tuple[Response, bool]:
-        """Let the service answer unless a fault comes before it; return what to say, and whether it wrote."""
+        """Return the response of the service, altered by faults, and whether a write was applied."""
         true, applied = Response(500), False
         if not any(fault.spares_the_write for fault in faults):
             true = self._service(call, endpoint)
@@ -333,7 +336,7 @@ async def serve(box: Sandbox) -> None:
 async def _stream(
     request: web.Request, given: Response, headers: Mapping[str, str], fault: Fault | None
 ) -> web.StreamResponse:
-    """Send a large body chunk by chunk; a body that is to be cut ends after some of them."""
+    """Send a large body chunk by chunk; a fault can cut it after some of them."""
     response = web.StreamResponse(status=given.status, headers=headers)
     await response.prepare(request)
     for number, chunk in enumerate(given.chunks):

@@ -1,4 +1,4 @@
-"""Timestamps as milliseconds since the epoch, and the ways in which the API writes them."""
+"""Timestamps in milliseconds since the epoch, and the formats in which the API writes them."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -7,7 +7,7 @@ DAY = 86_400_000
 
 
 def stamp(milliseconds: int, style: int = 1) -> str:
-    """Write a moment in UTC (0), with milliseconds (1), in eastern time (2) or without a colon (3)."""
+    """Format a timestamp in UTC (0), with milliseconds (1), in eastern time (2) or with +0000 (3)."""
     seconds, rest = divmod(milliseconds, 1000)
     if style == 2:
         return datetime.fromtimestamp(seconds, _EASTERN).isoformat()
@@ -16,12 +16,12 @@ def stamp(milliseconds: int, style: int = 1) -> str:
 
 
 def day(milliseconds: int) -> str:
-    """Write the UTC date of a moment."""
+    """Format the UTC date of a timestamp."""
     return stamp(milliseconds)[:10]
 
 
-def moment(text: str | None) -> int:
-    """Read any of those ways; nothing is 0. Raises ValueError where the text is no moment."""
+def parse_stamp(text: str | None) -> int:
+    """Parse a timestamp in any of these formats; None and "" give 0. Raises ValueError for anything else."""
     if not text:
         return 0
     read = datetime.fromisoformat(text)

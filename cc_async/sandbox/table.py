@@ -14,7 +14,7 @@ import msgspec
 from .chance import mix
 from .generate import DELETED, SUBRESOURCES, Document, Entry, make_document, make_entry
 from .settings import Settings
-from .stamps import moment, stamp
+from .stamps import parse_stamp, stamp
 
 _COLUMNS = ", ".join(field.name for field in attrs.fields(Entry)).replace("email", "coalesce(email, '')")
 _SCHEMA = """
@@ -180,9 +180,9 @@ def make_index(document: Document) -> Entry:
     return Entry(
         document["contact_id"],
         (email.get("address") or "").lower(),
-        moment(document["created_at"]),
-        moment(document["updated_at"]),
-        moment(email.get("opt_out_date")),
+        parse_stamp(document["created_at"]),
+        parse_stamp(document["updated_at"]),
+        parse_stamp(email.get("opt_out_date")),
         DELETED if document.get("deleted_at") else permission,
         sms_status(document),
         tuple(document.get("list_memberships") or ()),

@@ -128,6 +128,19 @@ async def test_the_deleted_come_back_or_do_not(revives: bool) -> None:
         assert activity["status"]["error_count"] == (0 if revives else 1)
 
 
+async def test_whoever_was_unsubscribed_and_then_deleted_comes_back_unsubscribed() -> None:
+    async with calling() as call:
+        await imported(call, {"email": "ada@example.com"})
+        contact_id = (await contact(call))["contact_id"]
+        call.box.store.unsubscribe(contact_id)
+        call.box.store.delete(contact_id)
+        activity = await imported(call, {"email": "ada@example.com"}, lists=[call.box.store.lists[1]])
+        assert activity["status"]["cannot_add_to_list_count"] == 1
+        after = await contact(call)
+        assert "deleted_at" not in after
+        assert after["list_memberships"] == [call.box.store.lists[0]]
+
+
 async def test_whoever_left_a_list_is_put_back_on_it() -> None:
     async with calling() as call:
         await imported(call, {"email": "ada@example.com"})

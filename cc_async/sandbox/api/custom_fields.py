@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Required, TypeAlias, TypedDict
 
 from msgspec import Meta
 
-from cc_async.sandbox.collection import cut, next_href, read_query, refuse_taken
+from cc_async.sandbox.collection import cut, read_query, refuse_taken, respond
 from cc_async.sandbox.data import Data
 from cc_async.sandbox.requests import Call, Document, Routes
 from cc_async.sandbox.responses import Response, document, invalid, not_found
@@ -74,10 +74,7 @@ class CustomFields:
         given = read_query(call)
         found = sorted(self._data.custom_fields.values(), key=lambda field: str(field["label"]))
         page, cursor = cut(given, found, "custom_field_id", _MOST_PER_PAGE)
-        answer: Document = {"custom_fields": page}
-        if cursor:
-            answer["_links"] = {"next": {"href": next_href(self._data.settings, call.path, cursor)}}
-        return document(answer)
+        return respond(self._data.settings, call, {"custom_fields": page}, cursor)
 
     def _create(self, call: Call) -> Response:
         call.read(_New)

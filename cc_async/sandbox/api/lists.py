@@ -4,7 +4,7 @@ from typing import Annotated, Required, TypedDict
 
 from msgspec import Meta
 
-from cc_async.sandbox.collection import Name, cut, internal, next_href, read_query, refuse_taken
+from cc_async.sandbox.collection import Name, cut, internal, read_query, refuse_taken, respond
 from cc_async.sandbox.data import Data
 from cc_async.sandbox.jobs import Jobs
 from cc_async.sandbox.requests import Call, Document, Routes, read_choices, read_flag, read_ids
@@ -52,12 +52,10 @@ class Lists:
         given = read_query(call)
         found = sorted(self._found(given), key=lambda one: str(one["list_id"]))
         page, cursor = cut(given, found, "list_id", _MOST_PER_PAGE)
-        answer: Document = {"lists": [self._counted(one, given) for one in page]}
+        body: Document = {"lists": [self._counted(one, given) for one in page]}
         if read_flag(given, "include_count"):
-            answer["lists_count"] = len(found)
-        if cursor:
-            answer["_links"] = {"next": {"href": next_href(self._data.settings, call.path, cursor)}}
-        return document(answer)
+            body["lists_count"] = len(found)
+        return respond(self._data.settings, call, body, cursor)
 
     def _found(self, given: dict[str, str]) -> list[Document]:
         channel, name = given.get("channel_type", "email"), given.get("name")

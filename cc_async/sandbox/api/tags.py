@@ -44,13 +44,13 @@ class Tags:
         given = read_query(call)
         found = sorted(self._data.tags.values(), key=lambda tag: str(tag["tag_id"]))
         page, cursor = cut(given, found, "tag_id", _MOST_PER_PAGE)
-        answer: Document = {"tags": [self._counted(tag, given) for tag in page]}
+        body: Document = {"tags": [self._counted(tag, given) for tag in page]}
         if read_flag(given, "include_count"):
-            answer["tags_count"] = len(found)
+            body["tags_count"] = len(found)
         if cursor:
             href = next_href(self._data.settings, call.path, cursor)
-            answer["_links"] = {"next": {"href": href, "next": {"href": href}}}  # a link within the link, as documented
-        return document(answer)
+            body["_links"] = {"next": {"href": href, "next": {"href": href}}}  # a link within the link, as documented
+        return document(body)
 
     def _create(self, call: Call) -> Response:
         body: Document = {**call.read(_Body)}

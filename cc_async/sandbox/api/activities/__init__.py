@@ -5,7 +5,7 @@ from typing import Any
 
 from cc_async.sandbox.api.contacts import Contacts
 from cc_async.sandbox.api.deletions import delete_custom_fields, delete_lists, delete_tags
-from cc_async.sandbox.collection import cut, next_href, read_query
+from cc_async.sandbox.collection import cut, read_query, respond
 from cc_async.sandbox.data import Data
 from cc_async.sandbox.jobs import Job, Jobs, Work
 from cc_async.sandbox.requests import Call, Document, Routes
@@ -68,10 +68,7 @@ class Activities:
         page, cursor = cut(given, [self._jobs.activity(job) for job in jobs], "activity_id", _MOST_PER_PAGE)
         for activity in page:  # all of them link to the last one, as was seen
             activity["_links"]["self"] = {"href": f"/v3/activities/{page[-1]['activity_id']}"}
-        answer: Document = {"activities": page}
-        if cursor:
-            answer["_links"] = {"next": {"href": next_href(self._data.settings, call.path, cursor)}}
-        return document(answer)
+        return respond(self._data.settings, call, {"activities": page}, cursor)
 
     def _get(self, call: Call) -> Response:
         job = self._jobs.find(call.args["activity_id"])

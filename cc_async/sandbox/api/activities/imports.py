@@ -132,7 +132,7 @@ class Import:
                 raise Wrong("The contact was deleted")
             del new["deleted_at"]
         apply_row(self._data, given, new, self._by_name)
-        if table.entry(known).status == "unsubscribed":
+        if (old.get("email_address") or {}).get("permission_to_send") == "unsubscribed":
             counters["cannot_add_to_list_count"] += 1
         else:
             new["list_memberships"] = list(dict.fromkeys([*old["list_memberships"], *self._lists]))[:50]

@@ -1,4 +1,4 @@
-"""What the contacts service demands of the bodies it is sent."""
+"""Validation of the bodies sent to the contacts service."""
 
 from typing import Annotated, Any, Literal, Required, TypeAlias, TypedDict, cast
 

@@ -15,7 +15,7 @@ from cc_async.sandbox.generate import DELETED, SMS_STATUSES, STATUSES, SUBRESOUR
 from cc_async.sandbox.requests import read_choices, read_flag, read_limit, read_pairs
 from cc_async.sandbox.responses import invalid, not_found
 from cc_async.sandbox.settings import Settings
-from cc_async.sandbox.stamps import moment
+from cc_async.sandbox.stamps import parse_stamp
 from cc_async.sandbox.table import between_commas, has_any
 
 _DATES = (
@@ -54,14 +54,14 @@ class Search:
 
 
 class Cursors:
-    """Reads searches from query strings and cursors, and writes the next cursor."""
+    """Parses searches from query strings and cursors, and formats the next cursor."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._key = f"cursor {settings.seed}".encode()
 
     def read(self, query: str) -> Search:
-        """Read a query string, following the cursor in it; raises Refused."""
+        """Parse a query string and the cursor in it; raises Refused."""
         given = read_pairs(query)
         if "cursor" not in given:
             return _search(given, position=0)
@@ -72,7 +72,7 @@ class Cursors:
         )
 
     def next_cursor(self, search: Search) -> str:
-        """Write the cursor of the page after this one."""
+        """Format the cursor of the next page."""
         settings, following = self._settings, search.page + 1
         number = search.position + search.limit + 1 if settings.cursor == "lying" else following
         pairs = [("limit", str(search.limit)), ("next", str(number))]
@@ -123,7 +123,7 @@ _MARK = b"\xff"  # no query string begins with it
 
 
 class Pages:
-    """Answers searches from the table as it is at that moment; there is no snapshot."""
+    """Pages of searches over the current contents of the table; there is no snapshot."""
 
     def __init__(self, data: Data) -> None:
         self._data, self._settings = data, data.settings
@@ -165,11 +165,11 @@ class Pages:
                 kind, _, side = name.partition("_")
                 column = _COLUMNS[kind]
                 parts.append(f"{column} > ?" if side == "after" else f"{column} BETWEEN 1 AND ? - 1")
-                values.append(moment(filters[name]))
+                values.append(parse_stamp(filters[name]))
         return " AND ".join(parts), values
 
     def in_segment(self, segment: str) -> tuple[str, list[Any]]:
-        """Return the condition of a segment: whatever its criteria, every tenth contact; raises Refused (404)."""
+        """Return the condition of a segment, which holds every tenth contact; raises Refused (404)."""
         if segment not in self._data.segments:
             raise not_found("The segment was not found.")
         return f'{_statuses(None)} AND tenth("row") = ?', [(int(segment) - 1) % 10]
@@ -199,7 +199,7 @@ def _statuses(status: str | None) -> str:
 
 
 def _quoted(names: Iterable[str]) -> str:
-    """Write names that were checked as SQL strings."""
+    """Format validated names as SQL strings."""
     return ", ".join(f"'{name}'" for name in sorted(names))
 
 
@@ -216,7 +216,7 @@ def _filter(given: Mapping[str, str], name: str) -> str:
     value = given[name]
     if name in _DATES:
         try:
-            moment(value)
+            parse_stamp(value)
         except ValueError:
             raise invalid(f"{name} is not a valid ISO-8601 date.") from None
     if name in _LISTED:

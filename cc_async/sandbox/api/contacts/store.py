@@ -18,7 +18,7 @@ _LIMITS = {"list_memberships": 50, "custom_fields": 50, "phone_numbers": 3, "str
 
 
 class Store:
-    """The contacts of a sandbox; tests may read and change them here as another writer would."""
+    """The contacts of a sandbox; tests may read and change them here like another client."""
 
     def __init__(self, data: Data) -> None:
         self._data, self._settings = data, data.settings
@@ -153,7 +153,7 @@ class Store:
         self._save(row, old, old | {"list_memberships": _united(old["list_memberships"], lists)}, self._data.now())
 
     def unsubscribe(self, contact_id: str, reason: str | None = None) -> None:
-        """Let a contact opt out, as a link in an email does: only the email address's own dates move."""
+        """Opt a contact out like the link in an email: only the dates of the email address move."""
         row = self.row(contact_id)
         document, now = self.table.document(row), self._data.now()
         if not document.get("email_address"):
@@ -199,7 +199,7 @@ class Store:
             raise conflict(f"Validation failed: Email already exists for contact {taken}")
 
     def _known(self, given: Document) -> int | None:
-        """Find the contact that a sign-up speaks of, by its e-mail address or else by its SMS number."""
+        """Return the row of the contact that signs up, by email address or else SMS number."""
         if given.get("email_address"):
             return self.table.find("email", given["email_address"].lower())
         number = given["sms_channel"]["sms_address"]
@@ -227,7 +227,7 @@ class Store:
         return {"note_id": self._data.new_id(), "created_at": stamp(now), "content": item.get("content", "")}
 
     def _channel(self, channel: Document, now: int) -> Document:
-        """Turn the shapes in which an SMS channel is written into the one in which it is read."""
+        """Convert an SMS channel from its shapes in requests to the one in responses."""
         number = channel.get("full_sms_address", "").lstrip("+")
         moment = stamp(now)
         return {
@@ -280,7 +280,7 @@ def _refuse_unknown(given: Iterable[str], known: Collection[str], name: str) -> 
 
 
 def make_email(address: str, permission: str, source: str, now: int) -> Document:
-    """Return a new e-mail address with the dates that the service keeps."""
+    """Return a new email address with the dates kept by the service."""
     moment = stamp(now)
     return {
         "address": address,
@@ -304,7 +304,7 @@ def _opted_out(source: str, reason: str | None, now: int) -> Document:
 
 
 def _replaced(old: Document | None, given: Document, source: str, now: int) -> Document:
-    """Return the e-mail address after a PUT, which cannot write the dates that the service keeps."""
+    """Return the email address after a PUT, which cannot change the dates kept by the service."""
     was = (old or {}).get("permission_to_send", "implicit")
     permission = given.get("permission_to_send") or was
     fresh = not old or old["address"].lower() != given["address"].lower()
@@ -317,7 +317,7 @@ def _replaced(old: Document | None, given: Document, source: str, now: int) -> D
 
 
 def _signed_up(old: Document | None, address: str, now: int, *, waits: bool) -> Document:
-    """Return the e-mail address after a sign-up, which raises consent."""
+    """Return the email address after a sign-up, which raises consent."""
     permission = "pending_confirmation" if waits else "explicit"
     new = make_email(address, permission, "Contact", now)
     return new | ({"created_at": old["created_at"]} if old else {})
