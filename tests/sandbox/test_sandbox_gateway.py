@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
@@ -216,6 +217,18 @@ async def test_closing_cuts_requests_under_way_and_leaves_no_task() -> None:
         assert all(isinstance(result, aiohttp.ClientError) for result in results)
     assert asyncio.all_tasks() == before
     gc.collect()
+
+
+async def test_a_sandbox_that_nobody_holds_is_freed() -> None:
+    box = Sandbox(contacts=5)
+    async with box, aiohttp.ClientSession(headers={"Authorization": f"Bearer {box.access_token}"}) as session:
+        for path in ("/contacts?segment_id=1", "/contact_lists", "/activities"):
+            async with session.get(box.base_url + path) as response:
+                assert response.status == 200
+    table = weakref.ref(box.store.table)
+    del box
+    gc.collect()
+    assert table() is None
 
 
 async def test_serve_runs_until_it_is_cancelled() -> None:

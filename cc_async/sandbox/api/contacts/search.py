@@ -128,7 +128,8 @@ class Pages:
     def __init__(self, data: Data) -> None:
         self._data, self._settings = data, data.settings
         self.cursors = Cursors(data.settings)
-        data.contacts.add_function("tenth", lambda row: mix(data.settings.seed, 105, row) % 10)
+        seed = data.settings.seed  # the function is kept by the database: it must not refer back to `data`
+        data.contacts.add_function("tenth", lambda row: mix(seed, 105, row) % 10)
 
     def read(self, query: str) -> bytes:
         """Return the JSON of the page that a query string asks for; raises Refused."""
