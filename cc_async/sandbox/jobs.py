@@ -33,7 +33,6 @@ class Job:
 
     activity_id: str
     created: int
-    work: Work
     total: int  # items, as the counters give it
     counters: dict[str, int] | None  # None: the activity has no `status`
     source_file_name: str | None = None
@@ -42,7 +41,7 @@ class Job:
     started: int | None = None
     completed: int | None = None
     errors: list[str] = attrs.field(factory=list)
-    slices: Iterator[None] | None = None
+    slices: Iterator[None] = attrs.field(init=False)  # the remaining work
 
 
 class Jobs:
@@ -59,11 +58,11 @@ class Jobs:
         job = Job(
             activity_id=self._data.new_id(),
             created=self._data.now(),
-            work=work,
             total=total,
             counters=counters,
             **details,
         )
+        job.slices = work(job)
         self.all.append(job)
         return job
 
@@ -147,14 +146,7 @@ class Jobs:
 
     def _work(self, job: Job) -> None:
         """Do one slice; a job that is to fail does nothing."""
-        if self._settings.job_state == "completed":
-            job.slices = job.slices or job.work(job)
-            if next(job.slices, job) is not job:
-                return
-        job.slices, job.work, job.state = None, _nothing, self._settings.job_state  # lets go of the rows
+        if self._settings.job_state == "completed" and next(job.slices, job) is not job:
+            return
+        job.slices, job.state = iter(()), self._settings.job_state
         job.completed = min(self._ends(job), self._data.now())
-
-
-def _nothing(_: Job) -> Iterator[None]:
-    """The work of a job that has ended."""
-    return iter(())

@@ -132,8 +132,8 @@ class Table:
 
     def leave(self, column: str, one: str, rows: Iterable[int]) -> None:
         """Take contacts out of a list or tag."""
-        change = f"{column} = iif({column} = ?1, '', replace({column}, ?1, ','))"
-        self.update(change, (between_commas(one),), rows)
+        change = f"{column} = iif({column} = ?, '', replace({column}, ?, ','))"
+        self.update(change, [between_commas(one)] * 2, rows)
 
     def touch(self, rows: Iterable[int], now: int) -> None:
         """Move `updated_at` of contacts to a time in whole seconds."""

@@ -261,9 +261,14 @@ async def test_lists_tags_and_custom_fields_are_deleted_in_bulk() -> None:
         assert not {*lists, *tags, *fields} & {*store.lists, *store.tags, *store.custom_fields}
         for contact in map(store.get, store.ids()):
             assert not {*lists, *tags} & {*contact["list_memberships"], *contact["taggings"]}
-        twice = [await start(call, "list_delete", {"list_ids": [store.lists[0]]}) for _ in range(2)]
-        call.box.finish_jobs()
-        assert [len((await read(call, one))["activity_errors"]) for one in twice] == [0, 1]
+        for path, body in (
+            ("list_delete", {"list_ids": [store.lists[0]]}),
+            ("contacts_tags_delete", {"tag_ids": [store.tags[0]]}),
+            ("custom_fields_delete", {"custom_field_ids": [store.custom_fields[0]]}),
+        ):
+            twice = [await start(call, path, body) for _ in range(2)]
+            call.box.finish_jobs()
+            assert [len((await read(call, one))["activity_errors"]) for one in twice] == [0, 1]
 
 
 SOME = [SOME_ID]

@@ -217,6 +217,15 @@ async def test_a_custom_field_is_named_by_its_label_and_again_when_that_changes(
         assert (await call("PUT", path, {"label": "Orders"})).status == 409
 
 
+@pytest.mark.parametrize(("path", "most"), [("/contact_tags", 500), ("/contact_custom_fields", 100)])
+async def test_an_account_has_only_so_many_tags_and_custom_fields(path: str, most: int) -> None:
+    async with calling() as call:
+        there = len(await items(call, f"{path}?limit={most}"))
+        bodies = [{"name": f"New {number}", "label": f"New {number}", "type": "string"} for number in range(most)]
+        found = [(await call("POST", path, body)).status for body in bodies[: most - there + 1]]
+        assert found == [201] * (most - there) + [400]
+
+
 async def test_what_a_put_of_a_custom_field_leaves_out_becomes_null() -> None:
     async with calling() as call:
         body = {
