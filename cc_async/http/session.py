@@ -73,6 +73,8 @@ class Session:
         self._timeout = aiohttp.ClientTimeout(total=timeout, connect=connect, sock_connect=min(10.0, connect))
         # A long body may take as long as it needs, if only something comes.
         self._stream_timeout = attrs.evolve(self._timeout, total=None, sock_read=timeout)
+        self.learned: dict[str, Any] = {}
+        """What streams have learned about a collection, by its path; it lives as long as the client."""
         self._lent = client_session
         self._own: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -15,7 +15,7 @@ from cc_async.http.call import Answer, Call
 from cc_async.http.session import Session
 from cc_async.limits.protocol import Turn
 from cc_async.streams.collection import Collection
-from cc_async.streams.cursor import NumberedLink
+from cc_async.streams.cursor import PageNumberCursor, Trust
 from cc_async.streams.pager import Pager, PageSource
 from cc_async.streams.prefetch import RawPage
 from cc_async.wire.links import path_below, resolve_link, resolve_page_link
@@ -69,9 +69,17 @@ def stream(
             start=link,
             size=params.get("limit") or _page_size(cursor_of(link)),
             strict=session.strict,
+            parse_cursor=collection.parse_cursor,
+            trust=_trust_of(session, collection.path),
         ),
         read_ahead=read_ahead,
     )
+
+
+def _trust_of(session: Session, path: str) -> Trust:
+    """What this client has learned about the links of a collection."""
+    trust: Trust = session.learned.setdefault(path, Trust())
+    return trust
 
 
 async def _decode(collection: Collection[T], raws: list[Any]) -> Decoded[list[T]]:
@@ -93,7 +101,7 @@ def beside(link: str, params: Mapping[str, Any]) -> str:
 
 def cursor_of(link: str | None) -> Mapping[str, str]:
     """What the cursor of a link shows of the query that it continues: nothing, if it is opaque."""
-    number = NumberedLink.parse(link or "")
+    number = PageNumberCursor.parse(link or "")
     return {} if number is None else number.params
 
 

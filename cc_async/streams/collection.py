@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 import attrs
 
 from cc_async.codec.decode import PageShape
+from cc_async.streams.cursor import CursorStyle, PageNumberCursor
 
 T = TypeVar("T")
 
@@ -26,6 +27,8 @@ class Collection(Generic[T]):
     """The name of the number of all items, where the API tells it."""
     sent_again: tuple[str, ...] = ()
     """Parameters that are sent beside a cursor too, because it is not known whether they ride in it."""
+    parse_cursor: CursorStyle = PageNumberCursor.parse
+    """How links to further pages are guessed; a style that always gives None follows link by link."""
     computed: bool = False
     """Whether a page may have to be computed first: then the API says so, and the request is sent again later."""
 

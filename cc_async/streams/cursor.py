@@ -1,15 +1,56 @@
-"""Cursor styles: how the link of a page may be guessed from the one before it."""
+"""Cursor styles: how the links of the next pages are guessed from the link to one.
+
+A guess is only ever a head start: its page is used once the page before it really links to it.
+"""
 
 import base64
 import binascii
 import re
+from collections.abc import Callable
+from typing import Protocol
 from urllib.parse import parse_qsl, quote, unquote
 
 import attrs
 
 
+class Cursor(Protocol):
+    """A link whose position in the collection is known."""
+
+    @property
+    def link(self) -> str:
+        """The link itself."""
+
+    def following(self) -> "Cursor":
+        """Guess the link to the page after this one."""
+
+    def matches(self, link: str) -> bool:
+        """Whether a link that the API gave is this one."""
+
+    def resembles(self, link: str) -> bool:
+        """Whether a link that does not match differs only in its spelling, so that guessing may go on."""
+
+    def is_beyond(self, total: int, page_size: int) -> bool:
+        """Whether the page would lie beyond the end of a collection with so many items."""
+
+
+@attrs.define
+class Trust:
+    """What the streams over one collection have learned about guessing its links; they share it."""
+
+    right: bool = False
+    """Whether the latest guess that could be checked was right."""
+
+    def guesses(self, read_ahead: int) -> int:
+        """Return how many guesses a new stream may have under way before one of its own proves right."""
+        return max(1, read_ahead) if self.right else 1
+
+
+CursorStyle = Callable[[str], Cursor | None]
+"""Reads a link; None where nothing can be guessed from it."""
+
+
 @attrs.frozen
-class NumberedLink:
+class PageNumberCursor:
     """A link whose cursor is base64 of a query that holds one page number, taken apart."""
 
     head: str
@@ -22,8 +63,8 @@ class NumberedLink:
     quoted: bool
 
     @classmethod
-    def parse(cls, href: str) -> "NumberedLink | None":
-        """The parts of a link, or None unless putting them together again gives the same link."""
+    def parse(cls, href: str) -> "PageNumberCursor | None":
+        """Take a link apart; None unless putting the parts together again gives the same link."""
         found = re.fullmatch(r"(.*[?&]cursor=)([^&#]+)(.*)", href)
         if not found:
             return None
@@ -46,6 +87,11 @@ class NumberedLink:
         """What else the cursor carries, such as the page size and the filters."""
         return dict(parse_qsl(f"{self.before}&{self.after}"))
 
+    @property
+    def link(self) -> str:
+        """The link itself."""
+        return self.at(self.number)
+
     def at(self, number: int) -> str:
         """The link with another page number."""
         query = f"{self.before}next={number}{self.after}".encode()
@@ -53,8 +99,25 @@ class NumberedLink:
         cursor = cursor if self.padded else cursor.rstrip("=")
         return self.head + (quote(cursor, safe="") if self.quoted else cursor) + self.tail
 
+    def following(self) -> "PageNumberCursor":
+        """Guess the link to the page after this one."""
+        return attrs.evolve(self, number=self.number + 1)
 
-def _same(true: NumberedLink, guess: NumberedLink) -> bool:
-    # `=` and `%3D` are the same value of a parameter; `+` would not be, so nothing is said of a link that holds one.
-    plain = [attrs.evolve(link, quoted=False).at(link.number) for link in (true, guess)]
-    return plain[0] == plain[1] and (true.quoted is guess.quoted or "+" not in plain[0])
+    def matches(self, link: str) -> bool:
+        """Whether a link that the API gave is this one, perhaps with `%3D` for `=`."""
+        true = PageNumberCursor.parse(link)
+        if true is None or attrs.evolve(true, quoted=False).link != attrs.evolve(self, quoted=False).link:
+            return False
+        # `+` is not the same as `%2B`: in a query it means a space.
+        return true.quoted is self.quoted or "+" not in attrs.evolve(true, quoted=False).link
+
+    def resembles(self, link: str) -> bool:
+        """Whether a link differs only in the spelling of base64, which a guess cannot always know."""
+        true = PageNumberCursor.parse(link)
+        if true is None:
+            return False
+        return attrs.evolve(true, url_safe=self.url_safe, padded=self.padded, quoted=self.quoted) == self
+
+    def is_beyond(self, total: int, page_size: int) -> bool:
+        """Whether the page would lie beyond the end of a collection with so many items."""
+        return self.number > -(-total // page_size)  # rounded up

@@ -14,6 +14,7 @@ import attrs
 from cc_async.codec.decode import Decoded
 from cc_async.codec.problems import Problem, report
 from cc_async.errors import InvalidRequestError
+from cc_async.streams.cursor import CursorStyle, PageNumberCursor, Trust
 from cc_async.streams.prefetch import FetchPage, Prefetcher, RawPage
 
 T = TypeVar("T")
@@ -57,6 +58,10 @@ class PageSource(Generic[T]):
     size: int | None
     """Items a page was asked to hold."""
     strict: bool
+    parse_cursor: CursorStyle = PageNumberCursor.parse
+    """How links to further pages are guessed."""
+    trust: Trust = attrs.field(factory=Trust)
+    """Whether guesses have proved right in this collection."""
 
 
 class Pager(Generic[T]):
@@ -146,6 +151,8 @@ class Pager(Generic[T]):
             check=source.check,
             read_ahead=read_ahead,
             most=most,
+            parse_cursor=source.parse_cursor,
+            trust=source.trust,
         )
         self._walks.add(walk)
         return _Reader(source, walk)

@@ -1,11 +1,12 @@
-"""Fetches the pages of one stream ahead of its consumer, in order, and never shows it a page that was only guessed.
+"""Fetches the pages of a stream ahead of its consumer, in order, and never delivers a page that was only guessed.
 
-The cursors of today hold a page number, so the links of the next pages can be guessed and fetched concurrently. That is
-undocumented, and so a guess is only ever a head start: its page is used once the page before it has arrived and really
-links to it, letter for letter. For a collection that does not change, the pages are those of following the links.
+Today's cursors hold a page number, so the links to the next pages can be guessed and fetched concurrently. That is
+undocumented, so a guess is only ever a head start: its page is used once the page before it has arrived and really
+links to it. For a collection that does not change, the pages are exactly those of following the links.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
@@ -16,11 +17,15 @@ import attrs
 from cc_async.codec.decode import Envelope
 from cc_async.errors import ClientClosedError, PaginationError
 from cc_async.limits.protocol import Turn
-from cc_async.streams.cursor import NumberedLink, _same
+from cc_async.streams.cursor import Cursor, CursorStyle, PageNumberCursor, Trust
 from cc_async.wire.links import without_query
 
+_LOG = logging.getLogger("cc_async")
 _BLIND = 3
 """Guesses beyond the known link where nothing tells how many pages there are."""
+_EMPTY_PAGES_WARNED = 100
+_EMPTY_PAGES_MAX = 1_000
+"""Empty pages in a row after which a stream gives up, because their links may go on for ever."""
 
 
 @attrs.frozen
@@ -38,29 +43,23 @@ class FetchPage(Protocol):
     def __call__(
         self, link: str | None, *, first: bool, turn: Turn, guessed: bool, on_retry: Callable[[], None]
     ) -> Coroutine[Any, Any, RawPage]:
-        """The page behind a link, None for the first; a guessed one is not worth a second attempt."""
+        """Get the page behind a link, None for the first one; a guessed page is not worth a second attempt."""
 
 
 @attrs.define(eq=False)
 class _Fetch:
-    """One page on its way."""
+    """The request for one page."""
 
     link: str | None
-    number: NumberedLink | None
+    cursor: Cursor | None
     turn: Turn
     first: bool
     """The first of the stream, whose request may carry more than the link."""
-    sure: bool
-    """Known to be the next page, rather than guessed."""
     once: bool
     """Sent without the right to a second attempt, because it was a guess."""
     task: "asyncio.Task[RawPage]" = attrs.field(init=False, repr=False)
-    taken: bool = False
-    """The consumer is about to get it, so that its place is free for another."""
-    settled: bool = False
-    """Its own link has been read."""
     href: str | None = None
-    """The link it carries."""
+    """The link that the page carries, once it has been read."""
 
     @property
     def failed(self) -> bool:
@@ -68,15 +67,15 @@ class _Fetch:
 
     @property
     def doomed(self) -> bool:
-        """Nothing is worth fetching behind it: it failed, or is being cancelled, as all tasks are when a loop ends."""
+        """Nothing is worth fetching after it: it failed, or is being cancelled, as all tasks are when a loop ends."""
         return self.failed or self.task.cancelling() > 0
 
 
 class Prefetcher:
-    """One walk over the pages of a collection, up to `read_ahead` pages ahead of its consumer.
+    """One traversal of the pages of a collection, up to `read_ahead` pages ahead of its consumer.
 
-    `start` is the link to begin with, None for the first page; `check` makes sure of a link before it is followed;
-    `most` is how many pages are worth fetching ahead in all.
+    `start` is the link to begin with, None for the first page; `check` validates a link before it is followed; `most`
+    is how many pages are worth fetching ahead in all; `parse_cursor` and `trust` are about guessing links.
     """
 
     def __init__(
@@ -87,112 +86,117 @@ class Prefetcher:
         check: Callable[[str], str],
         read_ahead: int,
         most: int | None = None,
+        parse_cursor: CursorStyle = PageNumberCursor.parse,
+        trust: Trust | None = None,
     ) -> None:
         self.abandoned = False
         self._fetch_page = fetch_page
         self._check = check
         self._read_ahead = read_ahead
         self._most = most
-        self._trust = 1  # guesses that may be under way: doubles with each that proved right; a wrong one ends them all
-        self._numbers: int | None = None  # of the last page, as far as the total tells
-        self._queue: deque[_Fetch] = deque()  # in the order of the pages, the sure ones first
+        self._parse_cursor = parse_cursor
+        self._trust = Trust() if trust is None else trust
+        self._guesses = self._trust.guesses(read_ahead)  # that may be under way; 0 once one was wrong
+        self._confirmed: deque[_Fetch] = deque()  # known to be the next pages, the first one being the consumer's
+        self._speculative: deque[_Fetch] = deque()  # guessed to follow them
+        self._unread: _Fetch | None = None  # the last one confirmed, until the link it carries has been read
+        self._taken = False  # the consumer has the first page, so that its place is free for another
+        self._link = start  # to the next page, while it is known and not fetched
+        self._ended = False  # no page follows those confirmed
+        self._errors: list[Exception] = []  # why, if not because the collection ends
         self._tasks: set[asyncio.Task[RawPage]] = set()
-        self._link = start  # of the next page, while it is sure and not queued
         self._seen = {start}
         self._started = 0
-        self._over = False  # nothing follows what is queued,
-        self._trouble: Exception | None = None  # and this is why, if not for the end of the collection
+        self._empty_pages = 0  # in a row
+        self._size: tuple[int, int] | None = None  # of the collection and of a page, as far as the API has told
 
     async def head(self) -> tuple[RawPage, str | None] | None:
-        """The next page and the link it carries; None at the end. It stays at the head until `advance` is called."""
-        if not self._queue and not self._over:
-            self._add(self._link, sure=True)
-        if not self._queue:
-            self._raise_trouble()
+        """Return the next page and the link it carries, None at the end; it stays the next one until `advance`."""
+        if not self._confirmed and not self._ended:
+            self._add(self._link)
+        if not self._confirmed:
+            if self._errors:
+                raise self._errors.pop()  # not from a variable: its traceback will hold this frame
             return None
-        fetch = self._queue[0]
+        self._confirmed[0].turn.promote()
+        self._read_links()
+        while self._confirmed and not self._confirmed[0].task.done():
+            await asyncio.wait({self._confirmed[0].task})
+            self._read_links()
+        return self._take()
+
+    def _take(self) -> tuple[RawPage, str | None]:
+        # No variable here holds the fetch or its task, whose error would then refer to itself through this frame.
+        if not self._confirmed or self._confirmed[0].task.cancelled():
+            self.abandon()
+            raise ClientClosedError("The stream was closed while its next page was awaited.")
         try:
-            fetch.turn.promote()
-            self._settle()
-            while not fetch.task.done():
-                await asyncio.wait({fetch.task})
-                self._settle()
-            if fetch.failed:
-                self.abandon()
-            if fetch.task.cancelled():
-                raise ClientClosedError("The stream was closed while its next page was awaited.")
-            page = fetch.task.result()
-            fetch.taken = True
-            self._settle()
-            return page, fetch.href
-        finally:
-            del fetch  # the traceback of its failure holds this frame: a cycle only a garbage collection would end
+            page = self._confirmed[0].task.result()
+        except BaseException:
+            self.abandon()
+            raise
+        link = self._confirmed[0].href
+        self._taken = True
+        self._read_links()
+        return page, link
 
     def advance(self) -> None:
-        """Let go of the page at the head."""
-        if self._queue:
-            self._queue.popleft()
-            self._settle()
+        """Let go of the page that `head` returned."""
+        if self._confirmed:
+            self._confirmed.popleft()
+            self._taken = False
+            self._read_links()
 
     def abandon(self) -> None:
-        """End the walk: cancel what is under way and give nothing more."""
-        self.abandoned = self._over = True
-        self._trouble = None
-        self._drop_after(None)
+        """End the traversal: cancel what is under way and deliver nothing more."""
+        self.abandoned = self._ended = True
+        self._unread = None
+        self._errors.clear()
+        self._drop_guesses()
+        while self._confirmed:
+            self._confirmed.pop().task.cancel()
 
     async def aclose(self) -> None:
-        """End the walk and wait until nothing of it runs."""
+        """End the traversal and wait until nothing of it runs."""
         self.abandon()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    # Everything below is called between awaits only: the queue is never seen half changed.
+    # Everything below is called between awaits only: nobody sees the queues half changed.
 
-    def _raise_trouble(self) -> None:
-        trouble, self._trouble = self._trouble, None
-        try:
-            if trouble is not None:
-                raise trouble
-        finally:
-            del trouble  # the same cycle
-
-    def _settle(self) -> None:
-        """Read the links of the pages that have arrived, and fetch what may be fetched now."""
-        while not self._over and (last := self._last_sure()) is not None and last.task.done() and not last.settled:
+    def _read_links(self) -> None:
+        """Read the links of the confirmed pages that have arrived, and fetch what may be fetched now."""
+        while not self._ended and (last := self._unread) is not None and last.task.done():
             if last.failed:
-                self._fail(last)
+                self._retry(last)
                 return
-            last.settled = True
+            self._unread = link = None
             try:
                 link = self._link_of(last)
-            except Exception as trouble:  # noqa: BLE001  # in a callback it would be lost: the consumer shall see it
-                self._trouble, link = trouble, None
+            except Exception as error:  # noqa: BLE001  # in a callback it would be lost: the consumer gets it
+                self._errors.append(error)
             if link is None:
-                self._over = True
-                self._drop_after(last)
+                self._ended = True
+                self._drop_guesses()
                 return
-            self._verify(last, link)
-        if not self._over:
-            failed = next((fetch for fetch in self._queue if fetch.failed), None)
-            if failed is not None:  # what was read before it is sent again is of no use
-                self._drop_after(failed)
+            self._verify(link)
+        if not self._ended:
+            failed = next((fetch for fetch in self._speculative if fetch.failed), None)
+            if failed is not None:  # pages read before it is sent again are useless
+                self._drop_guesses(after=failed)
             self._fill()
 
-    def _last_sure(self) -> _Fetch | None:
-        return next((fetch for fetch in reversed(self._queue) if fetch.sure), None)
-
-    def _fail(self, fetch: _Fetch) -> None:
-        """A sure page did not come: ask for it again if it has only been asked for as a guess."""
+    def _retry(self, fetch: _Fetch) -> None:
+        """Send the request for a confirmed page again if it has only been sent as a guess; else it ends the stream."""
+        self._drop_guesses()
         if fetch.task.cancelled() or not fetch.once:
-            self._over = True
-            self._drop_after(fetch)
+            self._ended = True
         else:
-            self._drop_after(fetch)
             self._start(fetch, once=False)
             self._fill()
 
     def _link_of(self, fetch: _Fetch) -> str | None:
-        """The link that a page carries, once it is known to be fit to follow."""
+        """Return the link that a page carries, once it is known to be safe to follow."""
         envelope = fetch.task.result().envelope
         fetch.href = envelope.href
         if fetch.href is None:
@@ -203,66 +207,81 @@ class Prefetcher:
                 "The link to the next page was followed before: the pages repeat.", url=without_query(link)
             )
         self._seen.add(link)
+        self._count_empty(link, empty=not envelope.items)
         if envelope.total is not None and envelope.items:
-            self._numbers = -(-envelope.total // len(envelope.items))  # rounded up
+            self._size = envelope.total, len(envelope.items)
         return link
 
-    def _verify(self, last: _Fetch, link: str) -> None:
-        """Compare the link that a page really carries with the one that was guessed for it."""
-        guess = next((fetch for fetch in self._queue if not fetch.sure), None)
-        if guess is None or guess.number is None:
+    def _count_empty(self, link: str, *, empty: bool) -> None:
+        self._empty_pages = self._empty_pages + 1 if empty else 0
+        if self._empty_pages == _EMPTY_PAGES_WARNED:
+            _LOG.warning(
+                "The last %d pages were empty, and each links to another; after %d the stream ends with an error.",
+                _EMPTY_PAGES_WARNED,
+                _EMPTY_PAGES_MAX,
+            )
+        if self._empty_pages >= _EMPTY_PAGES_MAX:
+            raise PaginationError(
+                f"The last {_EMPTY_PAGES_MAX} pages were empty, and each links to another: the pages never end.",
+                url=without_query(link),
+            )
+
+    def _verify(self, link: str) -> None:
+        """Compare the link that the last confirmed page carries with the one that was guessed for it."""
+        guess = self._speculative[0] if self._speculative else None
+        if guess is None or guess.cursor is None:
             self._link = link
-            return
-        true, guessed = NumberedLink.parse(link), guess.number
-        if true is not None and _same(true, guessed):
-            guess.sure = True
-            self._trust = min(self._read_ahead, self._trust * 2)
-            return
-        # Some spellings show in some links only, so that a guess could not know.
-        spelling = {name: getattr(guessed, name) for name in ("url_safe", "padded", "quoted")}
-        respelled = true and attrs.evolve(true, **spelling) == guessed
-        self._trust = 1 if respelled else 0
-        self._link = link
-        self._drop_after(last)
+        elif guess.cursor.matches(link):
+            self._confirmed.append(self._speculative.popleft())
+            self._unread = guess
+            self._guesses = min(self._read_ahead, self._guesses * 2)
+            self._trust.right = True
+        else:
+            self._guesses = 1 if guess.cursor.resembles(link) else 0
+            self._trust.right = False
+            self._link = link
+            self._drop_guesses()
 
     def _fill(self) -> None:
-        """Fetch the next page if it is known, and guess further ones as far as trust and the total allow."""
+        """Fetch the next page if its link is known, and guess further ones as far as trust and the total allow."""
         if self._link is not None and self._read_ahead:
-            number = NumberedLink.parse(self._link) if self._trust else None
-            if self._has_room(self._read_ahead if number else 1):
-                self._add(self._link, sure=True)
-        while (number := self._next_guess()) is not None and self._has_room(self._read_ahead):
-            self._add(number.at(number.number), sure=False, number=number)
+            guessable = self._guesses > 0 and self._parse_cursor(self._link) is not None
+            if self._has_room(self._read_ahead if guessable else 1):
+                self._add(self._link)
+        while (cursor := self._next_guess()) is not None and self._has_room(self._read_ahead):
+            self._speculative.append(self._new_fetch(cursor.link, cursor, once=True))
 
     def _has_room(self, room: int) -> bool:
-        waiting = sum(not fetch.taken for fetch in self._queue)
+        waiting = len(self._confirmed) + len(self._speculative) - self._taken
         return waiting < room and (self._most is None or self._started < self._most)
 
-    def _next_guess(self) -> NumberedLink | None:
-        # Beside a link that is known nothing is guessed: where that one waits for room, a guess would take its place.
-        if self._link is not None or not self._queue or self._queue[-1].doomed:
+    def _next_guess(self) -> Cursor | None:
+        # A known link that waits for room goes first: a guess would take its place.
+        if self._link is not None or not self._confirmed:
             return None
-        if (newest := self._queue[-1].number) is None:
+        known, newest = self._confirmed[-1], (self._speculative or self._confirmed)[-1]
+        if known.cursor is None or newest.cursor is None or newest.doomed:
             return None
-        unsure = sum(not fetch.sure for fetch in self._queue)
-        known = newest.number - unsure
-        guess = attrs.evolve(newest, number=newest.number + 1)
-        if self._numbers is not None and known <= self._numbers:
-            allowed = guess.number <= self._numbers
+        guess = newest.cursor.following()
+        if self._size is not None and not known.cursor.is_beyond(*self._size):
+            allowed = not guess.is_beyond(*self._size)
         else:
-            allowed = unsure < _BLIND
-        return guess if allowed and unsure < self._trust else None
+            allowed = len(self._speculative) < _BLIND
+        return guess if allowed and len(self._speculative) < self._guesses else None
 
-    def _add(self, link: str | None, *, sure: bool, number: NumberedLink | None = None) -> None:
-        if sure:
-            self._link = None
-            number = NumberedLink.parse(link) if link else None
-        # A stream's first page is what a caller waits for; only what follows has to give way to callers.
+    def _add(self, link: str | None) -> None:
+        """Fetch a page that is known to be the next one."""
+        self._link = None
+        self._unread = self._new_fetch(link, self._parse_cursor(link) if link else None, once=False)
+        self._confirmed.append(self._unread)
+
+    def _new_fetch(self, link: str | None, cursor: Cursor | None, *, once: bool) -> _Fetch:
+        # A caller waits for the first page of a stream; the pages after it give way to callers.
         first = self._started == 0
-        fetch = _Fetch(link, number, Turn(stream=not first), first=first, sure=sure, once=not sure)
+        fetch = _Fetch(link, cursor, Turn(stream=not first), first, once)
         self._started += 1
-        self._queue.append(fetch)
-        self._start(fetch, once=not sure)
+        self._start(fetch, once=once)
+        return fetch
 
     def _start(self, fetch: _Fetch, *, once: bool) -> None:
         fetch.once = once
@@ -271,7 +290,7 @@ class Prefetcher:
             first=fetch.first,
             turn=fetch.turn,
             guessed=once,
-            on_retry=partial(self._resent, fetch.turn),
+            on_retry=partial(self._sent_again, fetch.turn),
         )
         fetch.task = asyncio.create_task(coroutine)
         self._tasks.add(fetch.task)
@@ -280,17 +299,18 @@ class Prefetcher:
     def _done(self, task: "asyncio.Task[RawPage]") -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # looked at, lest asyncio report it of a guess that nobody will ever await
-        self._settle()
+            task.exception()  # retrieved, so that asyncio does not log it for a guess that nobody will ever await
+        self._read_links()
 
-    def _resent(self, turn: Turn) -> None:
-        """Discard what was fetched ahead of a page that is sent again: read out of order, a contact could be lost."""
-        # Told by its turn: a task that ended knows its arguments, and with its fetch among them would never be freed.
-        fetch = next((fetch for fetch in self._queue if fetch.turn is turn), None)
-        if fetch is not None and not self._over:
-            self._drop_after(fetch)
+    def _sent_again(self, turn: Turn) -> None:
+        """Discard what was fetched ahead of a page that is sent again: read out of order, an item could be lost."""
+        # Identified by its turn: a finished task keeps its arguments, and would keep its fetch, and so itself, alive.
+        fetch = next((fetch for fetch in (*self._confirmed, *self._speculative) if fetch.turn is turn), None)
+        if fetch is not None and not self._ended:
+            self._drop_guesses(after=fetch)
             self._fill()
 
-    def _drop_after(self, fetch: _Fetch | None) -> None:
-        while self._queue and self._queue[-1] is not fetch:
-            self._queue.pop().task.cancel()
+    def _drop_guesses(self, after: _Fetch | None = None) -> None:
+        """Cancel the guesses: all of them, or those behind one of them."""
+        while self._speculative and self._speculative[-1] is not after:
+            self._speculative.pop().task.cancel()

@@ -14,7 +14,7 @@ from support.virtual_time import in_virtual_time, run
 
 from cc_async import ConstantContact, RateLimiter
 from cc_async.sandbox import Sandbox
-from cc_async.streams.cursor import NumberedLink
+from cc_async.streams.cursor import PageNumberCursor
 
 SIZE = 5
 
@@ -46,7 +46,7 @@ class Changing:
 
     @staticmethod
     def page_of(link: str | None) -> int:
-        parsed = NumberedLink.parse(link or "")
+        parsed = PageNumberCursor.parse(link or "")
         return 1 if parsed is None else parsed.number
 
 

@@ -232,7 +232,7 @@ async def test_streams_their_errors_and_their_pages_die_without_a_garbage_collec
         await MemoryApi.of(Book(sizes=[3], last_href="/elsewhere")).pager().collect()
     KEPT.clear()
     await _turns(6)
-    kinds = ("_Reader", "Stream", "merge", "Walk", "_Fetch", "RawPage", "_Merging", "_Source", "NotFoundError")
+    kinds = ("_Reader", "Stream", "merge", "Prefetcher", "_Fetch", "RawPage", "_Merging", "_Source", "NotFoundError")
     left = [type(found).__name__ for found in gc.get_objects() if id(found) not in before]
     assert [name for name in left if name in kinds] == []
 

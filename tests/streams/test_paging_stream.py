@@ -29,6 +29,7 @@ class FakeSession:
         self.asked: list[tuple[float, int]] = []
         self.attempts: list[int | None] = []
         self.closed = False
+        self.learned: dict[str, Any] = {}
 
     async def request(self, call: Any) -> Any:
         page = next(

@@ -12,7 +12,7 @@ from support.virtual_time import in_virtual_time, run
 
 from cc_async import RateLimiter
 from cc_async.errors import ClientClosedError, NotFoundError
-from cc_async.streams.cursor import NumberedLink, _same
+from cc_async.streams.cursor import PageNumberCursor
 
 TWENTY = Book(sizes=[3] * 20, totals=dict.fromkeys(range(1, 21), 60))
 
@@ -21,7 +21,7 @@ TWENTY = Book(sizes=[3] * 20, totals=dict.fromkeys(range(1, 21), 60))
 @given(number=st.integers(3, 10_000), step=st.integers(1, 100))
 def test_a_numbered_link_taken_apart_gives_the_links_of_other_pages(style: str, number: int, step: int) -> None:
     link = STYLES[style](number)
-    parsed = NumberedLink.parse(link)
+    parsed = PageNumberCursor.parse(link)
     assert parsed is not None
     assert parsed.at(parsed.number) == link
     if style in {"page numbers", "short numbers", "beside others", "plus signs"}:
@@ -60,19 +60,19 @@ def test_a_numbered_link_taken_apart_gives_the_links_of_other_pages(style: str, 
     ],
 )
 def test_a_link_without_exactly_one_page_number_is_no_numbered_link(link: str) -> None:
-    parsed = NumberedLink.parse(link)
+    parsed = PageNumberCursor.parse(link)
     assert parsed is None or parsed.at(parsed.number) == link
     assert link == f"/v3/contacts?cursor={cursor('next=3')[:-1]}" or parsed is None
 
 
 @given(st.text())
 def test_no_link_whatever_breaks_the_parser(text: str) -> None:
-    parsed = NumberedLink.parse(f"/v3/contacts?cursor={text}")
+    parsed = PageNumberCursor.parse(f"/v3/contacts?cursor={text}")
     assert parsed is None or parsed.at(parsed.number) == f"/v3/contacts?cursor={text}"
 
 
 def test_the_cursor_shows_its_other_parameters() -> None:
-    parsed = NumberedLink.parse(numbered(7))
+    parsed = PageNumberCursor.parse(numbered(7))
     assert parsed is not None
     assert parsed.params == {"limit": "50", "status[]": "all"}
 
@@ -334,8 +334,8 @@ async def test_a_dropped_request_that_ends_in_an_error_makes_no_noise() -> None:
 def test_two_spellings_of_a_link_are_the_same_only_where_they_mean_the_same() -> None:
     """A `+` in a query is a space, and so not the `+` of base64 that `%2B` stands for."""
 
-    def link(text: str) -> NumberedLink:
-        parsed = NumberedLink.parse(text)
+    def link(text: str) -> PageNumberCursor:
+        parsed = PageNumberCursor.parse(text)
         assert parsed is not None
         return parsed
 
@@ -346,9 +346,9 @@ def test_two_spellings_of_a_link_are_the_same_only_where_they_mean_the_same() ->
     padded, signs = numbered(2), numbered(2, "&email=>>>")
     assert padded.endswith("=")
     assert "+" in signs
-    assert _same(link(padded), link(quoted(padded)))
-    assert not _same(link(padded), link(padded + "&x=1"))
-    assert not _same(link(signs), link(quoted(signs)))
+    assert link(padded).matches(quoted(padded))
+    assert not link(padded).matches(padded + "&x=1")
+    assert not link(signs).matches(quoted(signs))
 
 
 @in_virtual_time
