@@ -13,7 +13,6 @@ import random
 import statistics
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -60,14 +59,13 @@ class Server:
         self.random = random.Random(1)  # noqa: S311  # the same figures everywhere
         self.refused = 0
 
-    @asynccontextmanager
-    async def request(self, *_: Any, **__: Any) -> AsyncIterator["Answer"]:
+    async def request(self, *_: Any, **__: Any) -> "Answer":
         """Answer after the latency, counting on the way."""
         await asyncio.sleep(self.latency / 2 + JITTER + self.random.uniform(-JITTER, JITTER))
         accepted = self.window.accepts(asyncio.get_running_loop().time())
         self.refused += not accepted
         await asyncio.sleep(self.latency / 2)
-        yield Answer(200 if accepted else 429)
+        return Answer(200 if accepted else 429)
 
 
 class Answer:
@@ -76,6 +74,12 @@ class Answer:
     def __init__(self, status: int) -> None:
         self.status = status
         self.headers: dict[str, str] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """There is no connection to give back."""
 
     @property
     def content(self) -> Self:

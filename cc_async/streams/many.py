@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Hashable, Iterable
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar
 
@@ -52,6 +53,8 @@ class _Slot(Generic[ItemT, ResultT]):
     task: "asyncio.Task[ResultT] | None"
     refusal: Exception | None = None
     """Why no call was begun, where there is no task."""
+    begun: asyncio.Event | None = None
+    """Set once the call is begun, where it had to wait for an earlier one with the same key."""
 
     def done(self) -> bool:
         return self.task is None or self.task.done()
@@ -60,6 +63,8 @@ class _Slot(Generic[ItemT, ResultT]):
         """What became of the item; of one that was cut short it is not known whether it was sent."""
         if self.task is None:
             return Outcome(item=self.item, state="not_done", error=self.refusal)
+        if self.begun is not None and not self.begun.is_set():
+            return Outcome(item=self.item, state="not_done", error=ClientClosedError("The call was never begun."))
         if not self.task.done() or self.task.cancelled():
             return Outcome(item=self.item, state="maybe_done", error=ClientClosedError("The call was cut short."))
         error = self.task.exception()
@@ -76,9 +81,17 @@ class _Batch(Generic[ItemT, ResultT]):
     """What runs; it does not know the iterator, so that dropping the iterator ends it."""
 
     def __init__(
-        self, work: Callable[[ItemT], Coroutine[Any, Any, ResultT]], *, concurrency: int, ordered: bool
+        self,
+        work: Callable[[ItemT], Coroutine[Any, Any, ResultT]],
+        *,
+        concurrency: int,
+        ordered: bool,
+        key: Callable[[ItemT], Hashable],
     ) -> None:
         self.work = work
+        self.key = key
+        self.latest: dict[Hashable, asyncio.Task[ResultT]] = {}
+        """The latest unfinished call by key."""
         self.ordered = ordered
         self.slots: deque[_Slot[ItemT, ResultT]] = deque()
         self.active = asyncio.Semaphore(concurrency)
@@ -122,9 +135,31 @@ class _Batch(Generic[ItemT, ResultT]):
                 refusal = self.trouble if isinstance(self.trouble, Exception) else None
                 self.slots.append(_Slot(item, None, refusal or ClientClosedError("The call was never begun.")))
                 return
-            task = asyncio.create_task(self.work(item))
-            task.add_done_callback(self._done)
-            self.slots.append(_Slot(item, task))
+            self.slots.append(self._start(item))
+
+    def _start(self, item: ItemT) -> _Slot[ItemT, ResultT]:
+        key: Hashable = None
+        with contextlib.suppress(Exception):  # the call itself fails for an item that is not what it should be
+            key = self.key(item)
+        previous = None if key is None else self.latest.get(key)
+        begun = None if previous is None else asyncio.Event()
+        coroutine = self.work(item) if previous is None else self._after(previous, begun, item)
+        task = asyncio.create_task(coroutine)
+        if key is not None:
+            self.latest[key] = task
+            task.add_done_callback(partial(self._forget, key))
+        task.add_done_callback(self._done)
+        return _Slot(item, task, begun=begun)
+
+    async def _after(self, previous: "asyncio.Task[ResultT]", begun: asyncio.Event | None, item: ItemT) -> ResultT:
+        await asyncio.wait({previous})
+        if begun is not None:
+            begun.set()
+        return await self.work(item)
+
+    def _forget(self, key: Hashable, task: "asyncio.Task[ResultT]") -> None:
+        if self.latest.get(key) is task:
+            del self.latest[key]
 
     def _done(self, task: "asyncio.Task[ResultT]") -> None:
         self.active.release()
@@ -194,7 +229,8 @@ class Many(Generic[ItemT, ResultT]):
     While one waits for its next item, that item is awaited first.
 
     `items` are taken as calls become free, and at most four times `concurrency` ahead of the consumer. Outcomes come in
-    the order of the items, or `as_completed`.
+    the order of the items, or `as_completed`. Items with the same `key`, unless it is None, are processed one after the
+    other, in their order; each of them counts as a call from the moment it is taken.
 
     Leaving early, that is closing this, leaving its `async with` or dropping it, cancels the calls under way and closes
     an asynchronous generator that gives the items; `left_over` then tells what is known of each item that was taken. A
@@ -208,11 +244,12 @@ class Many(Generic[ItemT, ResultT]):
         *,
         concurrency: int = CONCURRENCY,
         as_completed: bool = False,
+        key: Callable[[ItemT], Hashable] = lambda _: None,
     ) -> None:
         if concurrency < 1:
             raise InvalidRequestError("concurrency must be 1 or more.")
         self._items = items
-        self._batch = _Batch(work, concurrency=concurrency, ordered=not as_completed)
+        self._batch = _Batch(work, concurrency=concurrency, ordered=not as_completed, key=key)
 
     @property
     def left_over(self) -> tuple[Outcome[ItemT, ResultT], ...]:

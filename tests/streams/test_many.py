@@ -28,6 +28,7 @@ from cc_async import (
     Many,
     Outcome,
     QuotaExceededError,
+    RateLimiter,
     ReauthorizationRequiredError,
     ServerError,
     TokenStoreError,
@@ -666,3 +667,60 @@ async def test_one_string_is_not_taken_for_many_ids() -> None:
             cc.contacts.delete_many("abc")
         with pytest.raises(TypeError, match="'nope'"):
             cc.contacts.get_many(["abc"], nope=1)  # type: ignore[call-arg]  # which is the point
+
+
+async def test_items_with_the_same_key_run_one_after_the_other_in_their_order() -> None:
+    work = Work()
+    async with Many([1, 2, 11, 21, 3], work, key=lambda item: item % 10) as many:
+        outcomes = asyncio.ensure_future(_all(many))
+        await until(lambda: len(work.begun) == 3)
+        assert work.begun == [1, 2, 3]
+        work.fails[1] = ServerError("no", status=500)
+        work.finish(1)
+        await until(lambda: 11 in work.begun)
+        assert 21 not in work.begun
+        work.finish(11)
+        await until(lambda: 21 in work.begun)
+        work.finish(2, 3, 21)
+        found = await outcomes
+    assert [outcome.item for outcome in found] == [1, 2, 11, 21, 3]
+    assert [outcome.state for outcome in found[1:]] == ["done"] * 4
+    assert not many._batch.latest
+
+
+async def test_an_item_that_waited_for_its_key_when_the_consumer_left_was_not_sent() -> None:
+    work = Work()
+    many = Many([1, 11], work, key=lambda item: item % 10)
+    first = asyncio.ensure_future(anext(many))
+    await until(lambda: work.begun == [1])
+    await asyncio.sleep(0)
+    first.cancel()
+    await many.aclose()
+    assert [(outcome.item, outcome.state) for outcome in many.left_over] == [(1, "maybe_done"), (11, "not_done")]
+
+
+async def test_a_key_that_cannot_be_had_costs_only_its_own_item() -> None:
+    work = Work()
+    work.open = True
+    async with Many([0, 5], work, key=lambda item: 10 // item) as many:
+        assert [(await anext(many)).state, (await anext(many)).state] == ["done", "done"]
+
+
+async def test_one_address_twice_is_signed_up_once_after_the_other() -> None:
+    async with Sandbox(contacts=0, rate=None, daily=None, latency=0.05) as box:
+        lists = [box.store.lists[0]]
+        rows = [
+            CreateOrUpdateContactRequest(email_address=address, list_memberships=lists, first_name=str(number))
+            for number, address in enumerate(["ada@example.com", "ADA@example.com", "eve@example.com"])
+        ]
+        limiter = RateLimiter(rate=1000, daily=None)
+        async with ConstantContact(box.access_token, base_url=box.base_url, rate_limiter=limiter) as cc:
+            outcomes = [outcome.unwrap() async for outcome in cc.contacts.create_or_update_many(rows)]
+            ada = await cc.contacts.find("ada@example.com")
+    assert [outcome.action for outcome in outcomes] == ["created", "updated", "created"]
+    assert ada is not None
+    assert ada.first_name == "1"
+
+
+async def _all(many: Many[int, str]) -> list[Outcome[int, str]]:
+    return [outcome async for outcome in many]

@@ -1,6 +1,6 @@
 """The contacts of an account, see https://developer.constantcontact.com/api_guide/contacts_overview.html."""
 
-from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterable, Callable, Coroutine, Hashable, Iterable
 from datetime import datetime
 from typing import Any, TypeAlias, TypedDict, TypeVar, Unpack
 
@@ -44,7 +44,10 @@ class ManyOptions(TypedDict, total=False):
 
 
 def _many(
-    items: Items[ItemT], work: Callable[[ItemT, Turn], Coroutine[Any, Any, ResultT]], options: ManyOptions
+    items: Items[ItemT],
+    work: Callable[[ItemT, Turn], Coroutine[Any, Any, ResultT]],
+    options: ManyOptions,
+    key: Callable[[ItemT], Hashable] = lambda _: None,
 ) -> Many[ItemT, ResultT]:
     unknown = options.keys() - ManyOptions.__annotations__.keys()
     if unknown:
@@ -57,7 +60,17 @@ def _many(
         lambda item: work(item, Turn(stream=background)),
         concurrency=options.get("concurrency", CONCURRENCY),
         as_completed=options.get("as_completed", False),
+        key=key,
     )
+
+
+def _address(request: CreateOrUpdateContactRequest) -> Hashable:
+    """What identifies a contact to the API, which refuses simultaneous requests for the same one."""
+    return _folded(request.email_address)
+
+
+def _folded(text: Any) -> Hashable:
+    return text.strip().casefold() if isinstance(text, str) else None
 
 
 class Contacts:
@@ -218,11 +231,11 @@ class Contacts:
         self, requests: Items[CreateOrUpdateContactRequest], **options: Unpack[ManyOptions]
     ) -> Many[CreateOrUpdateContactRequest, CreateOrUpdateContactResult]:
         """Sign contacts up, one request each; read at `create_or_update` what that does to their consent."""
-        return self._each(requests, calls.create_or_update, options)
+        return self._each(requests, calls.create_or_update, options, key=_address)
 
     def delete_many(self, contact_ids: Items[str], **options: Unpack[ManyOptions]) -> Many[str, None]:
         """Delete contacts, one request each."""
-        return self._each(contact_ids, calls.delete, options)
+        return self._each(contact_ids, calls.delete, options, key=_folded)
 
     def get_many(
         self, contact_ids: Items[str], *, include: Several = (), **options: Unpack[ManyOptions]
@@ -243,15 +256,19 @@ class Contacts:
             edit = editing.Edit(session=self._session, contact_id=item[0], background=turn.stream)
             return await editing.patch(edit, item[1])
 
-        return _many(patches, work, options)
+        return _many(patches, work, options, key=lambda item: _folded(item[0]))
 
     def _each(
-        self, items: Items[ItemT], call: Callable[[ItemT], Call[ResultT]], options: ManyOptions
+        self,
+        items: Items[ItemT],
+        call: Callable[[ItemT], Call[ResultT]],
+        options: ManyOptions,
+        key: Callable[[ItemT], Hashable] = lambda _: None,
     ) -> Many[ItemT, ResultT]:
         async def work(item: ItemT, turn: Turn) -> ResultT:
             return (await self._session.request(attrs.evolve(call(item), turn=turn))).data
 
-        return _many(items, work, options)
+        return _many(items, work, options, key)
 
     def changes(
         self, since: Moment, *, until: Moment | None = None, include: Several = (), sweep_deleted: bool = True
