@@ -1,7 +1,6 @@
 """Pages of the small collections: keyset cursors, which hold the id of the next item and the filters."""
 
 import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from typing import Annotated, TypeAlias
 from urllib.parse import quote, urlencode
@@ -24,7 +23,7 @@ def read_query(call: Call) -> dict[str, str]:
         return pairs
     try:
         ridden = read_pairs(base64.b64decode(cursor, validate=True).decode())
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # neither ASCII, nor base64, nor UTF-8
         raise invalid("cursor is in an invalid format.") from None
     if "next" not in ridden:
         raise invalid("cursor is not valid.")

@@ -1,6 +1,7 @@
 """Custom fields."""
 
-from typing import Annotated, Any, Literal, Required, TypeAlias, TypedDict
+from itertools import count
+from typing import Annotated, Literal, Required, TypeAlias, TypedDict
 
 from msgspec import Meta
 
@@ -128,8 +129,8 @@ def _choices(field_id: str, choices: list[Document] | None, now: int) -> list[Do
     """Return choices with ids; one without an id is a new one."""
     if choices is None:
         return None
-    used = [int(choice["choice_id"]) for choice in choices if choice.get("choice_id")]
-    free: Any = iter(range(max(used, default=0) + 1, 1_000_000))
+    ids = (choice.get("choice_id") for choice in choices)
+    free = count(max((one for one in ids if isinstance(one, int)), default=0) + 1)
     return [
         {
             "custom_field_id": field_id,

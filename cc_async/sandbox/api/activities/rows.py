@@ -60,7 +60,7 @@ def check_row(row: Mapping[str, Any]) -> None:
 def _is_birthday(month: Any, day: Any) -> bool:
     try:
         date(2024, int(month), int(day))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     return True
 

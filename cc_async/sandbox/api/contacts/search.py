@@ -1,7 +1,6 @@
 """GET /contacts: its filters, the cursors that carry a search on, and its pages."""
 
 import base64
-import binascii
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any
@@ -91,7 +90,7 @@ class Cursors:
     def _follow(self, cursor: str) -> Search:
         try:
             raw = base64.b64decode(cursor, altchars=b"-_" if cursor.startswith("_") else None, validate=True)
-        except binascii.Error:
+        except ValueError:  # neither ASCII nor base64
             raise invalid("cursor is in an invalid format.") from None
         kind, opaque = self._settings.cursor, raw.startswith(_MARK)
         given = read_pairs((self._unscramble(raw) if opaque else raw).decode("ascii", "replace"))
