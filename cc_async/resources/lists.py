@@ -13,7 +13,7 @@ from cc_async.models.activities import Activity
 from cc_async.models.lists import ContactList, ListXref
 from cc_async.resources._checks import StrOrIterable, checked_text, id_of, page_params, read_for_update
 from cc_async.resources._collection import stream
-from cc_async.resources._lookup import find_named, get_or_create
+from cc_async.resources._lookup import Locks, find_named, get_or_create
 from cc_async.resources._operation import deletion_job, first_page, raw, reads
 from cc_async.streams.collection import Collection
 from cc_async.streams.merge import merge
@@ -103,6 +103,7 @@ class Lists:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._locks = Locks()
 
     @property
     def with_http_info(self) -> "ListsWithHttpInfo":
@@ -219,7 +220,8 @@ class Lists:
         Clients that do this at the same time end up with one list.
         """
         _name(name)
-        return await get_or_create(lambda exact: self._find(name, exact=exact), lambda: self.create(name))
+        lock = self._locks.of(name)
+        return await get_or_create(lock, lambda exact: self._find(name, exact=exact), lambda: self.create(name))
 
     async def _find(self, name: str, *, exact: bool) -> ContactList | None:
         similar = None

@@ -8,7 +8,7 @@ from cc_async.models.activities import Activity
 from cc_async.models.tags import Tag
 from cc_async.resources._checks import checked_text, id_of, page_params
 from cc_async.resources._collection import stream
-from cc_async.resources._lookup import find_named, get_or_create
+from cc_async.resources._lookup import Locks, find_named, get_or_create
 from cc_async.resources._operation import deletion_job, first_page, raw, reads
 from cc_async.streams.collection import Collection
 from cc_async.streams.pager import Page, Pager
@@ -63,6 +63,7 @@ class Tags:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._locks = Locks()
 
     @property
     def with_http_info(self) -> "TagsWithHttpInfo":
@@ -120,7 +121,8 @@ class Tags:
         Clients that do this at the same time end up with one tag.
         """
         _name(name)
-        return await get_or_create(lambda exact: self._find(name, exact=exact), lambda: self.create(name))
+        lock = self._locks.of(name)
+        return await get_or_create(lock, lambda exact: self._find(name, exact=exact), lambda: self.create(name))
 
     async def _find(self, name: str, *, exact: bool) -> Tag | None:
         return await find_named(self.list(), name, lambda tag: [tag.name], exact=exact)

@@ -10,6 +10,7 @@ from support.neighbours_table import BASE_URL, FIELD, LIST, SEGMENT, TAG
 
 from cc_async import (
     ConflictError,
+    ConstantContact,
     Contact,
     CustomField,
     CustomFieldChoice,
@@ -316,11 +317,36 @@ async def test_any_number_of_sequence_ids_is_split_by_500() -> None:
 
 
 async def test_two_clients_that_create_at_once_end_with_one() -> None:
-    async with client() as (cc, answers):
+    async with client() as (cc, answers), ConstantContact("other") as other:
         plan_tags(answers)
         plan_tags(answers)
         answers.plan("POST", TAGS, status=201, body=json.dumps({"tag_id": "id of Gold", "name": "Gold"}).encode())
         answers.plan("POST", TAGS, status=409, body=TAKEN)
         plan_tags(answers, "Gold")
-        both = await asyncio.gather(cc.tags.get_or_create("Gold"), cc.tags.get_or_create("Gold"))
+        both = await asyncio.gather(cc.tags.get_or_create("Gold"), other.tags.get_or_create("Gold"))
         assert [tag.tag_id for tag in both] == ["id of Gold"] * 2
+        assert sorted(methods(answers).split()) == ["GET", "GET", "GET", "POST", "POST"]
+
+
+async def test_a_hundred_tasks_of_one_client_create_once() -> None:
+    async with client() as (cc, answers):
+        plan_tags(answers)
+        answers.plan("POST", TAGS, status=201, body=json.dumps({"tag_id": "id of Gold", "name": "Gold"}).encode())
+        for _ in range(99):
+            plan_tags(answers, "Gold")
+        found = await asyncio.gather(*(cc.tags.get_or_create("Gold") for _ in range(100)))
+        assert {tag.tag_id for tag in found} == {"id of Gold"}
+        assert methods(answers).count("POST") == 1
+
+
+async def test_a_task_that_is_cancelled_while_it_looks_lets_the_next_one_try() -> None:
+    async with client() as (cc, answers):
+        plan_tags(answers, "Gold")
+        plan_tags(answers, "Gold")
+        first = asyncio.create_task(cc.tags.get_or_create("Gold"))
+        second = asyncio.create_task(cc.tags.get_or_create("Gold"))
+        await asyncio.sleep(0)
+        first.cancel()
+        assert (await second).tag_id == "id of Gold"
+        with pytest.raises(asyncio.CancelledError):
+            await first
