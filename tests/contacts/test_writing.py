@@ -40,6 +40,7 @@ from cc_async.limits.protocol import Turn
 from cc_async.resources.contacts import editing as contact_writing
 from cc_async.resources.contacts.editing import checked, merged
 from cc_async.sandbox import Sandbox
+from cc_async.wire.addresses import normalized_address, spellings
 
 SUB = ("custom_fields", "phone_numbers", "street_addresses", "list_memberships", "taggings", "notes", "sms_channel")
 CHANNEL = SmsChannelInput(
@@ -649,6 +650,46 @@ async def test_an_address_with_capitals_is_asked_for_in_small_letters_too() -> N
         ]
 
 
+@pytest.mark.parametrize(
+    ("asked", "stored"),
+    [
+        (" ada@example.com\n", "ada@example.com"),
+        ("ada@xn--bcher-kva.example", "Ada@B\u00fccher.example"),
+        ("ada@b\u00fccher.example", "ada@XN--BCHER-KVA.example"),
+        ("jose\u0301@example.com", "jos\u00e9@example.com"),
+        ("jos\u00e9@example.com", "jose\u0301@example.com"),
+    ],
+    ids=ascii,
+)
+async def test_two_spellings_of_one_address_find_the_same_contact(asked: str, stored: str) -> None:
+    page = {"contacts": [{"contact_id": "c1", "email_address": {"address": stored}}]}
+    async with talking(reply(200, page)) as (cc, _):
+        found = await cc.contacts.find(asked)
+        assert found is not None
+        assert found.contact_id == "c1"
+
+
+async def test_an_international_domain_is_asked_for_in_both_spellings() -> None:
+    stored = {"contacts": [{"contact_id": "c1", "email_address": {"address": "ada@b\u00fccher.example"}}]}
+    async with talking(reply(200, {"contacts": []}), reply(200, stored)) as (cc, server):
+        assert await cc.contacts.find("ada@xn--bcher-kva.example") is not None
+        assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("asked", [None, 5, b"ada@example.com", "", "  "])
+async def test_an_address_that_cannot_be_one_is_refused_before_sending(world: World, asked: Any) -> None:
+    with pytest.raises(InvalidRequestError, match="email must be a string"):
+        await world.cc.contacts.find(asked)
+    assert world.requests() == []
+
+
+@given(st.text())
+def test_any_text_has_a_normalized_form_that_is_stable_for_its_spellings(text: str) -> None:
+    normalized = normalized_address(text)
+    assert normalized_address(f" {text} ") == normalized
+    assert spellings(text)[0] == text.strip()
+
+
 async def test_only_the_very_address_is_found_on_whatever_page_it_is() -> None:
     others = [{"contact_id": "c1", "email_address": {"address": "grace.ada@example.com"}}, {"contact_id": "c2"}]
     pages = [
@@ -712,6 +753,14 @@ async def test_a_conflict_without_an_id_that_can_be_read_is_resolved_by_the_addr
     found = await world.cc.contacts.create_or_get(request("ada@example.com"))
     assert found.contact_id == world.id
     assert world.requests() == requests
+
+
+async def test_a_conflict_over_an_sms_number_never_gives_a_contact_with_another_address(world: World) -> None:
+    message = f"SMS number already exists for contact {world.id}"
+    world.box.fault("status", method="POST", status=409, key="contacts.api.conflict", message=message)
+    with pytest.raises(ConflictError):
+        await world.cc.contacts.create_or_get(request("someone.else@example.com"))
+    assert world.requests() == ["POST", "GET"]
 
 
 @pytest.mark.parametrize("address", ["nobody@example.com", None])

@@ -202,8 +202,13 @@ class Contacts:
     async def find(self, email: str, *, deleted: bool = False, include: Several = ()) -> Contact | None:
         """The contact that has an address, or None; with `deleted`, also one that was deleted.
 
-        Whatever the API finds is compared without regard to capitals. One request, or two where the address has
-        capitals and was not found at first: then it is asked for in small letters.
+        Case, surrounding spaces, the Unicode normalization form and the spelling of an international domain (Unicode or
+        Punycode) make no difference. One request; one more for each other spelling while none has been found: in lower
+        case, and of an address that is not plain ASCII in the normalized and the Unicode form.
+
+        Raises:
+            InvalidRequestError: The address is not a string, or empty.
+
         """
         return await lookup.find(self._session, email, deleted=deleted, include=include)
 
@@ -214,7 +219,8 @@ class Contacts:
         Where the answer to the create is lost, the address is looked up instead of created again.
 
         Raises:
-            ConflictError: the contact in the way cannot be found.
+            ConflictError: The conflicting contact cannot be found, or has another e-mail address (the SMS number is
+                taken).
             TransportError, ServerError: the answer was lost, and there is no such contact, or no address to look up.
                 What goes wrong with the look-up then also says `maybe_applied`.
 

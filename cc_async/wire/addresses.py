@@ -1,0 +1,46 @@
+"""When two spellings of an e-mail address are the same address."""
+
+import unicodedata
+
+_LONGEST_DOMAIN = 255
+"""A longer domain cannot exist, and the time that IDNA takes grows faster than the text."""
+
+
+def normalized_address(address: str) -> str:
+    """Return the form in which equal addresses are equal strings; never raises.
+
+    Surrounding spaces, case, the Unicode normalization form, and whether an international domain is written in Unicode
+    or in Punycode make no difference.
+    """
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", address.strip()).casefold())
+    local, at, domain = folded.rpartition("@")
+    return local + at + _ascii_domain(domain)
+
+
+def spellings(address: str) -> list[str]:
+    """Return the spellings under which a server may hold an address, the given one first.
+
+    A plain ASCII address has one, or two where it has capitals.
+    """
+    given = address.strip()
+    normalized = normalized_address(given)
+    local, at, domain = normalized.rpartition("@")
+    return [*dict.fromkeys((given, given.lower(), normalized, local + at + _unicode_domain(domain)))]
+
+
+def _ascii_domain(domain: str) -> str:
+    if domain.isascii() or len(domain) > _LONGEST_DOMAIN:
+        return domain
+    try:
+        return domain.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        return domain
+
+
+def _unicode_domain(domain: str) -> str:
+    if "xn--" not in domain or not domain.isascii() or len(domain) > _LONGEST_DOMAIN:
+        return domain
+    try:
+        return domain.encode("ascii").decode("idna")
+    except UnicodeError:
+        return domain
