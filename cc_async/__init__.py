@@ -1,5 +1,7 @@
 """An asyncio-native client for the contacts of the Constant Contact V3 API."""
 
+import typing
+
 from cc_async._version import __version__
 from cc_async.client import ConstantContact
 from cc_async.codec.problems import Problem
@@ -36,61 +38,63 @@ from cc_async.http.retry import Idempotency, RetryPolicy
 from cc_async.http.session import Session
 from cc_async.limits.local import RateLimiter
 from cc_async.limits.protocol import Limiter, Turn
-from cc_async.models.account import AccountEmail, AccountSummary, CompanyLogo, PhysicalAddress, UserPrivilege
-from cc_async.models.activities import Activity, ActivityStatus
-from cc_async.models.contact_requests import (
-    ContactChanges,
-    ContactFields,
-    CreateContactRequest,
-    CreateOrUpdateContactRequest,
-    CustomFieldInput,
-    EmailAddressInput,
-    EmailAddressUpdate,
-    NoteInput,
-    PhoneNumberInput,
-    SignUpCustomField,
-    SignUpSmsChannel,
-    SignUpSmsChannelConsent,
-    SmsChannelConsentInput,
-    SmsChannelInput,
-    StreetAddressInput,
-    UpdateContactRequest,
-)
-from cc_async.models.contacts import (
-    Contact,
-    ContactCounts,
-    ContactXref,
-    CreateOrUpdateContactResult,
-    CustomField,
-    EmailAddress,
-    Note,
-    PhoneNumber,
-    SmsChannel,
-    SmsChannelConsent,
-    SmsEngagement,
-    SmsEngagementDetails,
-    StreetAddress,
-)
-from cc_async.models.custom_fields import (
-    CustomFieldCatalog,
-    CustomFieldChoice,
-    CustomFieldChoiceInput,
-    CustomFieldDefinition,
-    CustomFieldMetadata,
-)
-from cc_async.models.lists import ContactList, ListXref
-from cc_async.models.segments import Segment
-from cc_async.models.tags import Tag
 from cc_async.oauth.endpoint import AuthorizationRequest, DeviceAuthorization
 from cc_async.oauth.provider import OAuth2, StaticToken, TokenProvider
 from cc_async.oauth.stores import FileTokenStore, MemoryTokenStore, TokenStore
 from cc_async.oauth.token import Token
-from cc_async.resources.contacts import ManyOptions
-from cc_async.resources.contacts.changes import Changes
-from cc_async.resources.contacts.filters import ContactFilters
-from cc_async.streams.many import Many, Outcome
-from cc_async.streams.merge import merge
 from cc_async.streams.pager import Page, Pager
+
+if typing.TYPE_CHECKING:
+    from cc_async.models.account import AccountEmail, AccountSummary, CompanyLogo, PhysicalAddress, UserPrivilege
+    from cc_async.models.activities import Activity, ActivityStatus
+    from cc_async.models.contact_requests import (
+        ContactChanges,
+        ContactFields,
+        CreateContactRequest,
+        CreateOrUpdateContactRequest,
+        CustomFieldInput,
+        EmailAddressInput,
+        EmailAddressUpdate,
+        NoteInput,
+        PhoneNumberInput,
+        SignUpCustomField,
+        SignUpSmsChannel,
+        SignUpSmsChannelConsent,
+        SmsChannelConsentInput,
+        SmsChannelInput,
+        StreetAddressInput,
+        UpdateContactRequest,
+    )
+    from cc_async.models.contacts import (
+        Contact,
+        ContactCounts,
+        ContactXref,
+        CreateOrUpdateContactResult,
+        CustomField,
+        EmailAddress,
+        Note,
+        PhoneNumber,
+        SmsChannel,
+        SmsChannelConsent,
+        SmsEngagement,
+        SmsEngagementDetails,
+        StreetAddress,
+    )
+    from cc_async.models.custom_fields import (
+        CustomFieldCatalog,
+        CustomFieldChoice,
+        CustomFieldChoiceInput,
+        CustomFieldDefinition,
+        CustomFieldMetadata,
+    )
+    from cc_async.models.lists import ContactList, ListXref
+    from cc_async.models.segments import Segment
+    from cc_async.models.tags import Tag
+    from cc_async.resources.contacts import ManyOptions
+    from cc_async.resources.contacts.changes import Changes
+    from cc_async.resources.contacts.filters import ContactFilters
+    from cc_async.streams.many import Many, Outcome
+    from cc_async.streams.merge import merge
 
 Repeat = Idempotency
 """Deprecated: use `Idempotency`."""
@@ -196,3 +200,46 @@ __all__ = [
     "__version__",
     "merge",
 ]
+
+if not typing.TYPE_CHECKING:  # else type checkers would take any name for one of ours
+
+    def __getattr__(name: str) -> typing.Any:
+        """Import the models, and what streams and bulk calls return, with their first use: they take longest."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from cc_async.models import (  # noqa: PLC0415  # with its first use
+            account,
+            activities,
+            contact_requests,
+            contacts,
+            custom_fields,
+            lists,
+            segments,
+            tags,
+        )
+        from cc_async.resources import contacts as contact_resource  # noqa: PLC0415  # with its first use
+        from cc_async.resources.contacts import changes, filters  # noqa: PLC0415  # with its first use
+        from cc_async.streams import many, merge  # noqa: PLC0415  # with its first use
+
+        for module in (
+            account,
+            activities,
+            contact_requests,
+            contacts,
+            custom_fields,
+            lists,
+            segments,
+            tags,
+            contact_resource,
+            changes,
+            filters,
+            many,
+            merge,
+        ):
+            if name in vars(module):
+                return globals().setdefault(name, vars(module)[name])
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

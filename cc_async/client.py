@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from functools import cached_property
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs
 
 import aiohttp
@@ -17,16 +18,18 @@ from cc_async.http.session import BASE_URL, Session
 from cc_async.limits.protocol import Limiter
 from cc_async.oauth.provider import TokenProvider
 from cc_async.resources._collection import stream
-from cc_async.resources.account import Account
-from cc_async.resources.activities import Activities
-from cc_async.resources.contacts import Contacts
-from cc_async.resources.custom_fields import CustomFields
-from cc_async.resources.lists import Lists
-from cc_async.resources.segments import Segments
-from cc_async.resources.tags import Tags
 from cc_async.streams.collection import Collection
 from cc_async.streams.pager import Pager
 from cc_async.wire.links import resolve_path
+
+if TYPE_CHECKING:
+    from cc_async.resources.account import Account
+    from cc_async.resources.activities import Activities
+    from cc_async.resources.contacts import Contacts
+    from cc_async.resources.custom_fields import CustomFields
+    from cc_async.resources.lists import Lists
+    from cc_async.resources.segments import Segments
+    from cc_async.resources.tags import Tags
 
 
 class ConstantContact:
@@ -63,13 +66,57 @@ class ConstantContact:
             timeout=timeout,
             strict=strict,
         )
-        self.contacts = Contacts(self._session)
-        self.lists = Lists(self._session)
-        self.tags = Tags(self._session)
-        self.custom_fields = CustomFields(self._session)
-        self.segments = Segments(self._session)
-        self.activities = Activities(self._session)
-        self.account = Account(self._session)
+
+    # The operations of a noun and their models are imported with its first use: they are most of the package.
+
+    @cached_property
+    def contacts(self) -> "Contacts":
+        """The contacts."""
+        from cc_async.resources.contacts import Contacts  # noqa: PLC0415  # see above
+
+        return Contacts(self._session)
+
+    @cached_property
+    def lists(self) -> "Lists":
+        """The contact lists."""
+        from cc_async.resources.lists import Lists  # noqa: PLC0415  # see above
+
+        return Lists(self._session)
+
+    @cached_property
+    def tags(self) -> "Tags":
+        """The tags."""
+        from cc_async.resources.tags import Tags  # noqa: PLC0415  # see above
+
+        return Tags(self._session)
+
+    @cached_property
+    def custom_fields(self) -> "CustomFields":
+        """The custom fields."""
+        from cc_async.resources.custom_fields import CustomFields  # noqa: PLC0415  # see above
+
+        return CustomFields(self._session)
+
+    @cached_property
+    def segments(self) -> "Segments":
+        """The segments."""
+        from cc_async.resources.segments import Segments  # noqa: PLC0415  # see above
+
+        return Segments(self._session)
+
+    @cached_property
+    def activities(self) -> "Activities":
+        """The bulk jobs."""
+        from cc_async.resources.activities import Activities  # noqa: PLC0415  # see above
+
+        return Activities(self._session)
+
+    @cached_property
+    def account(self) -> "Account":
+        """The account itself."""
+        from cc_async.resources.account import Account  # noqa: PLC0415  # see above
+
+        return Account(self._session)
 
     @property
     def rate_limiter(self) -> Limiter:

@@ -104,10 +104,11 @@ def test_no_function_is_longer_than_a_screen(file: Path) -> None:
             assert length <= 50, f"{node.name} has {length} lines"
 
 
-def test_importing_the_package_imports_neither_the_sandbox_nor_the_command_line() -> None:
+def test_importing_the_package_imports_neither_the_models_nor_the_sandbox_nor_the_command_line() -> None:
     program = "import sys, cc_async; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)  # noqa: S603  # our own
     modules = run.stdout.split()
     assert "cc_async.client" in modules
+    assert not [name for name in modules if name.startswith(("cc_async.models.c", "cc_async.resources.c"))]
     unwanted = {"cc_async.sandbox", "cc_async.cli", "cc_async.__main__", "rich", "pytest", "aiohttp.web"}
     assert unwanted.isdisjoint(modules)

@@ -41,8 +41,8 @@ def test_the_names_are_sorted_and_each_is_there_once() -> None:
 def test_nothing_is_public_by_accident() -> None:
     public = {
         name
-        for name, value in vars(cc_async).items()
-        if not name.startswith("_") and not isinstance(value, types.ModuleType)
+        for name in dir(cc_async)
+        if not name.startswith("_") and not isinstance(getattr(cc_async, name), types.ModuleType)
     }
     assert public == set(cc_async.__all__) - {"__version__"}
 
@@ -95,3 +95,8 @@ def test_the_version_is_that_of_the_distribution() -> None:
 def test_the_sandbox_is_asked_for_by_its_own_name() -> None:
     assert "Sandbox" not in cc_async.__all__
     assert Sandbox.__doc__
+
+
+def test_a_name_that_does_not_exist_is_refused_as_by_any_module() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Kontakt'"):
+        _ = cc_async.Kontakt  # type: ignore[attr-defined]  # on purpose
