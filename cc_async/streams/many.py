@@ -246,8 +246,8 @@ class Many(Generic[ItemT, ResultT]):
         as_completed: bool = False,
         key: Callable[[ItemT], Hashable] = lambda _: None,
     ) -> None:
-        if concurrency < 1:
-            raise InvalidRequestError("concurrency must be 1 or more.")
+        if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
+            raise InvalidRequestError("concurrency must be a whole number, 1 or more.")
         self._items = items
         self._batch = _Batch(work, concurrency=concurrency, ordered=not as_completed, key=key)
 

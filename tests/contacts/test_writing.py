@@ -37,7 +37,7 @@ from cc_async import (
     TransportError,
 )
 from cc_async.limits.protocol import Turn
-from cc_async.resources.contacts import editing as contact_writing
+from cc_async.resources.contacts import _address, editing as contact_writing
 from cc_async.resources.contacts.editing import checked, merged
 from cc_async.sandbox import Sandbox
 from cc_async.wire.addresses import normalized_address, spellings
@@ -837,3 +837,36 @@ def test_edits_given_as_iterators_can_be_applied_more_than_once() -> None:
     read = {"list_memberships": ["a"], "taggings": ["t"]}
     first, second = (merged(read, changes, "Account") for _ in range(2))
     assert first == second == {"update_source": "Account", "list_memberships": ["a", "b"], "taggings": []}
+
+
+# --- arguments of the wrong type ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", [{"first_name": "Ada"}, None, "Ada"])
+@pytest.mark.parametrize(
+    ("operation", "arguments", "wanted"),
+    [
+        ("create", (), "CreateContactRequest"),
+        ("create_or_update", (), "CreateOrUpdateContactRequest"),
+        ("create_or_get", (), "CreateContactRequest"),
+        ("update", ("c1",), "UpdateContactRequest"),
+    ],
+)
+async def test_a_request_of_another_type_is_refused_with_the_class_that_is_wanted(
+    world: World, operation: str, arguments: tuple[str, ...], wanted: str, given: Any
+) -> None:
+    with pytest.raises(InvalidRequestError, match=f"must be a {wanted}"):
+        await getattr(world.cc.contacts, operation)(*arguments, given)
+    assert world.requests() == []
+
+
+@pytest.mark.parametrize("concurrency", ["3", 1.5, True, None, 0])
+async def test_a_concurrency_that_is_not_a_whole_number_is_refused(world: World, concurrency: Any) -> None:
+    with pytest.raises(InvalidRequestError, match="concurrency must be a whole number"):
+        world.cc.contacts.delete_many([], concurrency=concurrency)
+
+
+def test_rows_with_two_spellings_of_one_address_have_the_same_key() -> None:
+    keys = {_address(request(spelling)) for spelling in ("b\u00fc@example.com", " BU\u0308@example.com ")}
+    assert len(keys) == 1
+    assert _address(request(None)) is None

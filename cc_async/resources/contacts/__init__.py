@@ -14,6 +14,7 @@ from cc_async.models.contact_requests import (
     ContactChanges,
     CreateContactRequest,
     CreateOrUpdateContactRequest,
+    EmailAddressInput,
     UpdateContactRequest,
 )
 from cc_async.models.contacts import Contact, ContactCounts, ContactXref, CreateOrUpdateContactResult, SmsEngagement
@@ -23,6 +24,7 @@ from cc_async.resources.contacts.filters import ContactFilters, Moment, Several
 from cc_async.resources.contacts.stream import contact_stream
 from cc_async.streams.many import CONCURRENCY, Many
 from cc_async.streams.pager import Page, Pager
+from cc_async.wire.addresses import normalized_address
 
 # Named here because `list` means the method inside the classes.
 _Xrefs: TypeAlias = list[ContactXref]
@@ -64,9 +66,11 @@ def _many(
     )
 
 
-def _address(request: CreateOrUpdateContactRequest) -> Hashable:
-    """What identifies a contact to the API, which refuses simultaneous requests for the same one."""
-    return _folded(request.email_address)
+def _address(request: CreateContactRequest | CreateOrUpdateContactRequest) -> Hashable:
+    """Return what identifies a contact to the API, which refuses simultaneous requests for the same one."""
+    email = request.email_address
+    address = email.address if isinstance(email, EmailAddressInput) else email
+    return normalized_address(address) if isinstance(address, str) else None
 
 
 def _folded(text: Any) -> Hashable:
@@ -231,7 +235,7 @@ class Contacts:
         self, requests: Items[CreateContactRequest], **options: Unpack[ManyOptions]
     ) -> Many[CreateContactRequest, Contact]:
         """Create contacts, one request each; see `Many` for what comes back and `ManyOptions` for how it runs."""
-        return self._each(requests, calls.create, options)
+        return self._each(requests, calls.create, options, key=_address)
 
     def create_or_update_many(
         self, requests: Items[CreateOrUpdateContactRequest], **options: Unpack[ManyOptions]

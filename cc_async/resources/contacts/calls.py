@@ -34,6 +34,11 @@ def _nothing(_: Answer) -> Decoded[None]:
     return Decoded(None)
 
 
+def _require(request: object, cls: type) -> None:
+    if not isinstance(request, cls):
+        raise InvalidRequestError(f"The request must be a {cls.__name__}, not {type(request).__name__}.")
+
+
 def contact_path(contact_id: str) -> str:
     """The path of one contact."""
     return f"/contacts/{quote_segment(contact_id)}"
@@ -41,6 +46,7 @@ def contact_path(contact_id: str) -> str:
 
 def create(request: CreateContactRequest) -> Call[Contact]:
     """POST /contacts."""
+    _require(request, CreateContactRequest)
     if not (request.first_name or request.last_name or request.email_address or request.sms_channel):
         raise InvalidRequestError("A contact needs a first_name, a last_name, an email_address or an sms_channel.")
     return Call(method="POST", path="/contacts", body=dumps(request), parse=_reads(Contact))
@@ -48,6 +54,7 @@ def create(request: CreateContactRequest) -> Call[Contact]:
 
 def create_or_update(request: CreateOrUpdateContactRequest) -> Call[CreateOrUpdateContactResult]:
     """POST /contacts/sign_up_form."""
+    _require(request, CreateOrUpdateContactRequest)
     if not request.list_memberships:
         raise InvalidRequestError("list_memberships must name at least one list.")
     if not (request.email_address or request.sms_channel):
@@ -103,6 +110,7 @@ def sms_engagement_history(contact_id: str) -> Call[list[SmsEngagement]]:
 
 def update(contact_id: str, request: UpdateContactRequest) -> Call[Contact]:
     """PUT /contacts/{contact_id}."""
+    _require(request, UpdateContactRequest)
     return Call(
         method="PUT",
         path=contact_path(contact_id),
