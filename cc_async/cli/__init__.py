@@ -105,6 +105,9 @@ def _add_sandbox(commands: Any) -> None:
     sandbox.add_argument(
         "--token-lifetime", type=_seconds, default=86_400.0, metavar="S", help="of access tokens (default: %(default)g)"
     )
+    sandbox.add_argument(
+        "--job-seconds", type=_seconds, default=0.2, metavar="S", help="duration of a bulk job (default: %(default)g)"
+    )
     for name, choices, what in (
         ("cursor", Cursor, "how the links to the next page are made"),
         ("order", Order, "what contacts are sorted by"),

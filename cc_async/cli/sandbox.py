@@ -24,6 +24,7 @@ def run(given: argparse.Namespace) -> int:
         order=given.order,
         enforcement=given.enforcement,
         token_lifetime=given.token_lifetime,
+        job_seconds=given.job_seconds,
     )
     asyncio.run(serve(box))
     return 0

@@ -81,6 +81,7 @@ def test_every_option_reaches_the_sandbox(capsys: pytest.CaptureFixture[str], mo
         "order": "shuffled",
         "enforcement": "bucket",
         "token_lifetime": 60.0,
+        "job_seconds": 30.0,
     }
     options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
     assert main(["sandbox", *options]) == 0
