@@ -271,6 +271,22 @@ async def test_lists_tags_and_custom_fields_are_deleted_in_bulk() -> None:
             assert [len((await read(call, one))["activity_errors"]) for one in twice] == [0, 1]
 
 
+async def test_nobody_joins_a_list_or_tag_that_was_deleted_while_the_job_waited() -> None:
+    async with calling(contacts=20) as call:
+        store = call.box.store
+        list_id, tag_id = store.lists[0], store.tags[0]
+        await call("DELETE", f"/contact_lists/{list_id}")
+        await call("DELETE", f"/contact_tags/{tag_id}")
+        source = {"source": {"all_active_contacts": True}}
+        await start(call)
+        await start(call, "add_list_memberships", {**source, "list_ids": [list_id]})
+        await start(call, "contacts_taggings_add", {**source, "tag_ids": [tag_id]})
+        call.box.finish_jobs()
+        assert len(store) == 21
+        for contact in map(store.get, store.ids()):
+            assert not {list_id, tag_id} & {*contact["list_memberships"], *contact["taggings"]}
+
+
 SOME = [SOME_ID]
 REFUSED: list[tuple[str, Any, int]] = [
     ("contacts_json_import", {"import_data": [ROW]}, 400),

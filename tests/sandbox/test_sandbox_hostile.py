@@ -128,14 +128,16 @@ def places(body: Any) -> Iterator[tuple[Any, Any]]:
             yield from places(value)
 
 
-def answer(method: str, path: str, body: Any, query: dict[str, str], one: str) -> int:
-    box = Sandbox(contacts=4)
+def answer(route: tuple[str, str], body: Any, query: dict[str, str], one: str) -> int:
+    return send(route, "application/json", json.dumps(body).encode(), query, one)
+
+
+def send(wanted: tuple[str, str], media_type: str, sent: bytes, query: dict[str, str], one: str) -> int:
+    box, (method, path) = Sandbox(contacts=4), wanted
     (handler,) = [handler for *route, handler in box._api.routes if route == [method, path]]
     concrete = re.sub(r"{\w+}", quote(one), path)
     args = dict.fromkeys(re.findall(r"{(\w+)}", path), one)
-    headers = {"Content-Type": "application/json"}
-    sent = json.dumps(body).encode()
-    call = Call(method, concrete, urlencode(query), headers, sent, handler, args)
+    call = Call(method, concrete, urlencode(query), {"Content-Type": media_type}, sent, handler, args)
     response = box._api.answer(call)
     assert all(response.chunks)
     box.finish_jobs()
@@ -153,7 +155,19 @@ def test_no_value_anywhere_in_a_body_breaks_the_api(data: Any, route: tuple[str,
             del container[key]
         if not body:
             break
-    assert answer(*route, body, {}, one) in {200, 201, 204, 400, 404, 409}
+    assert answer(route, body, {}, one) in {200, 201, 204, 400, 404, 409}
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=300) | st.text(max_size=200).map(str.encode), st.sampled_from([LIST.encode(), b"", b"\xff"]))
+def test_no_file_breaks_the_api(content: bytes, lists: bytes) -> None:
+    def part(head: bytes, body: bytes) -> bytes:
+        return b"--b\r\nContent-Disposition: form-data; " + head + b"\r\n\r\n" + body + b"\r\n"
+
+    file = part(b'name="file"; filename="x.csv"', b"email,first_name,cf:orders\r\n" + content)
+    for sent in (file + part(b'name="list_ids"', lists) + b"--b--\r\n", file, content, b"--b\r\n" + content):
+        route = ("POST", "/activities/contacts_file_import")
+        assert send(route, "multipart/form-data; boundary=b", sent, {}, "x") in {201, 400, 404, 415}
 
 
 @settings(max_examples=300, deadline=None)
@@ -163,4 +177,4 @@ def test_no_value_anywhere_in_a_body_breaks_the_api(data: Any, route: tuple[str,
     st.sampled_from(IDS),
 )
 def test_no_query_or_id_breaks_the_api(route: tuple[str, str], query: dict[str, str], one: str) -> None:
-    assert answer(*route, None, query, one) in {200, 202, 204, 400, 404}
+    assert answer(route, None, query, one) in {200, 202, 204, 400, 404}

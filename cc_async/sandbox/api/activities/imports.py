@@ -4,6 +4,7 @@ import csv
 import email
 import email.policy
 import io
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from email.message import Message
 from typing import Any, cast
@@ -60,19 +61,20 @@ def read_csv(call: Call, most_rows: int, most_bytes: int) -> tuple[str, list[Doc
     name = parts["file"].get_filename() or ""
     if not name.endswith(".csv"):
         raise unsupported()
-    content = _content(parts["file"])[:most_bytes]
-    lines = csv.DictReader(io.StringIO(content.decode("utf-8-sig", "replace"), newline=""))
-    rows = [row for row, _ in zip(lines, range(most_rows), strict=False)]
-    known = [{column: value for column, value in row.items() if _is_csv(column)} for row in rows]
-    lists = _content(parts["list_ids"]).decode()
-    ids = [one.strip() for one in lists.split(",") if one.strip()]
+    ids = [one.strip() for one in _text(parts["list_ids"]).split(",") if one.strip()]
     if not 0 < len(ids) <= _MOST_LISTS:
         raise invalid(f"list_ids must hold from 1 to {_MOST_LISTS} ids")
-    return name, known, ids
+    lines = csv.DictReader(io.StringIO(_text(parts["file"], most_bytes), newline=""))
+    try:
+        rows = list(itertools.islice(lines, most_rows))
+    except csv.Error as error:
+        raise invalid(f"file is not valid CSV: {error}") from None
+    return name, [{column: value for column, value in row.items() if _is_csv(column)} for row in rows], ids
 
 
-def _content(part: Message) -> bytes:
-    return cast("bytes", part.get_payload(decode=True))
+def _text(part: Message, most_bytes: int | None = None) -> str:
+    content = cast("bytes", part.get_payload(decode=True) or b"")
+    return content[:most_bytes].decode("utf-8-sig", "replace")
 
 
 def _is_csv(column: str | None) -> bool:
@@ -94,6 +96,7 @@ class Import:
         """Apply the rows in slices."""
         counters: dict[str, int] = job.counters if job.counters is not None else {}
         for start in range(0, len(self._rows), _SLICE):
+            self._lists = [one for one in self._lists if one in self._data.lists]  # others were deleted since
             for place, row in enumerate(self._rows[start : start + _SLICE], start):
                 try:
                     self._apply(row, counters)

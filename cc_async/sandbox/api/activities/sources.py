@@ -75,10 +75,11 @@ class Sources:
 
         def work(job: Job) -> Iterator[None]:
             table, rows = self._data.contacts, self.rows(source, excluded)
+            known = self._data.lists if column == "lists" else self._data.tags
             job.total = len(rows)
             for start in range(0, len(rows), _SLICE):
                 some = rows[start : start + _SLICE]
-                for one in ids:
+                for one in (one for one in ids if one in known):  # others were deleted since
                     (table.join if add else table.leave)(column, one, some)
                 if self._data.settings.touch_on_membership_edits:
                     table.touch(some, self._data.now())
