@@ -23,7 +23,7 @@ import clients
 from readme import HERE, RESULTS, main as write_readme
 from rounds import Figures, table
 
-BENCHMARKS = ("stream_cpu", "decode", "calls", "imports", "latency", "ceiling", "memory", "many", "limiter")
+BENCHMARKS = ("stream_cpu", "decode", "calls", "imports", "latency", "ceiling", "memory", "many", "limiter", "trust")
 _SHORT: dict[str, Any] = {"ceiling": [["--scale", "10", "--short"]], "memory": [[2_000, 20_000]]}
 """The arguments of those that have no `quick`."""
 
@@ -56,6 +56,8 @@ TARGETS: tuple[tuple[str, Callable[[Figures], float], float, str, bool], ...] = 
     ("contacts.get", lambda found: found["calls"]["times_raw"], 1.5, "x raw", True),
     ("import, over aiohttp", lambda found: found["imports"]["over_aiohttp_ms"], 60, "ms", True),
     ("48 pages at 1 s", lambda found: _ceiling(found, "48 pages at 1.0 s"), 1.2, "x ceiling", False),
+    ("the first stream, 48 pages at 1 s", lambda found: found["trust"]["first"], 1.1, "x ideal", True),
+    ("the second stream, 48 pages at 1 s", lambda found: found["trust"]["second"], 1.06, "x ideal", True),
     ("400 pages at 2.5 s", lambda found: _ceiling(found, "400 pages at 2.5 s"), 1.12, "x ceiling", False),
     ("upserting many at 300 ms", lambda found: found["many"]["share_300_ms"], -0.95, "x ceiling", False),
     (
