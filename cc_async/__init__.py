@@ -6,6 +6,7 @@ from cc_async._version import __version__
 from cc_async.client import ConstantContact
 from cc_async.codec.problems import Problem
 from cc_async.errors import (
+    ActivityFailedError,
     ActivityTimeoutError,
     ApiError,
     AuthenticationError,
@@ -18,6 +19,7 @@ from cc_async.errors import (
     ContactChangedError,
     DecodeError,
     ErrorDetail,
+    ImportJournalError,
     InvalidRequestError,
     NotFoundError,
     PaginationError,
@@ -87,9 +89,13 @@ if typing.TYPE_CHECKING:
         CustomFieldDefinition,
         CustomFieldMetadata,
     )
+    from cc_async.models.imports import ImportOutcome, ImportProgress, ImportRow
     from cc_async.models.lists import ContactList, ListXref
     from cc_async.models.segments import Segment
     from cc_async.models.tags import Tag
+    from cc_async.resources.bulk.changes_by_id import BulkChange, BulkOutcome
+    from cc_async.resources.bulk.exports import Export
+    from cc_async.resources.bulk.imports import Import
     from cc_async.resources.contacts import ManyOptions
     from cc_async.resources.contacts.changes import Changes
     from cc_async.resources.contacts.filters import ContactFilters
@@ -103,6 +109,7 @@ __all__ = [
     "AccountEmail",
     "AccountSummary",
     "Activity",
+    "ActivityFailedError",
     "ActivityStatus",
     "ActivityTimeoutError",
     "ApiError",
@@ -111,6 +118,8 @@ __all__ = [
     "AuthorizationError",
     "AuthorizationRequest",
     "BadRequestError",
+    "BulkChange",
+    "BulkOutcome",
     "BulkQueueFullError",
     "Changes",
     "ClientClosedError",
@@ -142,8 +151,14 @@ __all__ = [
     "EmailAddressInput",
     "EmailAddressUpdate",
     "ErrorDetail",
+    "Export",
     "FileTokenStore",
     "Idempotency",
+    "Import",
+    "ImportJournalError",
+    "ImportOutcome",
+    "ImportProgress",
+    "ImportRow",
     "InvalidRequestError",
     "Limiter",
     "ListXref",
@@ -213,11 +228,13 @@ if not typing.TYPE_CHECKING:  # else type checkers would take any name for one o
             contact_requests,
             contacts,
             custom_fields,
+            imports,
             lists,
             segments,
             tags,
         )
         from cc_async.resources import contacts as contact_resource  # noqa: PLC0415  # with its first use
+        from cc_async.resources.bulk import changes_by_id, exports, imports as bulk_imports  # noqa: PLC0415  # with its first use
         from cc_async.resources.contacts import changes, filters  # noqa: PLC0415  # with its first use
         from cc_async.streams import many, merge  # noqa: PLC0415  # with its first use
 
@@ -227,10 +244,14 @@ if not typing.TYPE_CHECKING:  # else type checkers would take any name for one o
             contact_requests,
             contacts,
             custom_fields,
+            imports,
             lists,
             segments,
             tags,
             contact_resource,
+            changes_by_id,
+            exports,
+            bulk_imports,
             changes,
             filters,
             many,

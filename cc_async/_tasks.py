@@ -42,7 +42,7 @@ async def outlast(future: asyncio.Future[Any]) -> bool:
     return cancelled
 
 
-async def _uncut(work: Callable[[], _T]) -> _T:
+async def run_uninterrupted(work: Callable[[], _T]) -> _T:
     future = in_thread(work)
     if await outlast(future):
         future.exception()

@@ -18,6 +18,7 @@ from cc_async.http.session import BASE_URL, Session
 from cc_async.limits.protocol import Limiter
 from cc_async.oauth.provider import TokenProvider
 from cc_async.resources._collection import stream
+from cc_async.resources._download import download, media_type
 from cc_async.streams.collection import Collection
 from cc_async.streams.pager import Pager
 from cc_async.wire.links import resolve_path
@@ -200,13 +201,7 @@ class ConstantContact:
             InvalidRequestError: The path leads out of the API.
 
         """
-        call = Call(
-            method="GET",
-            path=resolve_path(self._session.base_url, path, params),
-            parse=_body_to_come,
-            accept=accept,
-            streamed=True,
-        )
+        call = download(resolve_path(self._session.base_url, path, params), accept=accept)
         async with aclosing(self._session.download(call)) as chunks:
             async for chunk in chunks:
                 yield chunk
@@ -228,20 +223,7 @@ def _plain(response: Answer) -> Decoded[Any]:
     try:
         return Decoded(loads(response.body) if response.body.strip() else None)
     except DecodeError:
-        kind = _media_type(response)
+        kind = media_type(response)
         if "json" in kind or kind in {"", "text/html"}:
             raise
     raise DecodeError(f"The response is not JSON but {redact(kind)}: get it with `download`.")
-
-
-def _body_to_come(response: Answer) -> Decoded[aiohttp.ClientResponse]:
-    if response.stream is None:
-        raise DecodeError("The response has no body that could be streamed.")
-    if _media_type(response) == "text/html":
-        response.stream.close()
-        raise DecodeError("A page of HTML came instead of the file.", malformed=True)
-    return Decoded(response.stream)
-
-
-def _media_type(response: Answer) -> str:
-    return response.headers.get("Content-Type", "").partition(";")[0].strip().lower()

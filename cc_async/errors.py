@@ -26,6 +26,8 @@
     ├─ PaginationError              a link to the next page that must not be followed
     ├─ SegmentNotReadyError         a segment still being computed at the deadline
     ├─ ContactChangedError          somebody else changed the contact meanwhile
+    ├─ ActivityFailedError          a bulk job that ended without its result
+    ├─ ImportJournalError           the journal of an import cannot be used
     └─ ActivityTimeoutError         a bulk job that had not ended at the deadline (also a TimeoutError)
 
 All of them pickle, and none holds a token or an e-mail address: what servers say is redacted first.
@@ -261,6 +263,21 @@ class ContactChangedError(ConstantContactError):
     def __init__(self, message: str, *, contact_id: str) -> None:
         super().__init__(message)
         self.contact_id = contact_id
+
+
+class ActivityFailedError(ConstantContactError):
+    """A bulk job ended without the result that was asked for: it failed, was cancelled, or timed out."""
+
+    activity: Any
+    """The `Activity` as it was read last; its `activity_errors` may say why."""
+
+    def __init__(self, message: str, *, activity: Any) -> None:
+        super().__init__(message)
+        self.activity = activity
+
+
+class ImportJournalError(ConstantContactError):
+    """The journal of an import could not be read or written, belongs to other rows, or is in use. Nothing was sent."""
 
 
 class ActivityTimeoutError(ConstantContactError, TimeoutError):

@@ -16,7 +16,7 @@ from cc_async.errors import ConstantContactError, TokenStoreError
 
 if TYPE_CHECKING:
     import filelock
-from cc_async._tasks import _uncut
+from cc_async._tasks import run_uninterrupted
 from cc_async.oauth.token import Token
 
 
@@ -92,11 +92,11 @@ class FileTokenStore:
 
     async def load(self) -> Token | None:
         """The token in the file, or None if there is no file."""
-        return await _uncut(self._read)
+        return await run_uninterrupted(self._read)
 
     async def save(self, token: Token) -> None:
         """Replace the file; once begun this ends before a cancellation gets through."""
-        await _uncut(lambda: self._write(token))
+        await run_uninterrupted(lambda: self._write(token))
 
     @asynccontextmanager
     async def lock(self) -> AsyncIterator[None]:

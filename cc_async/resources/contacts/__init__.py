@@ -19,6 +19,7 @@ from cc_async.models.contact_requests import (
 )
 from cc_async.models.contacts import Contact, ContactCounts, ContactXref, CreateOrUpdateContactResult, SmsEngagement
 from cc_async.resources.contacts import calls, editing, lookup
+from cc_async.resources.contacts.bulk import BulkContacts
 from cc_async.resources.contacts.changes import Changes
 from cc_async.resources.contacts.filters import ContactFilters, Moment, Several
 from cc_async.resources.contacts.stream import contact_stream
@@ -77,7 +78,7 @@ def _folded(text: Any) -> Hashable:
     return text.strip().casefold() if isinstance(text, str) else None
 
 
-class Contacts:
+class Contacts(BulkContacts):
     """The operations on contacts: the API's ten, and what is built of them.
 
     Each costs one request unless its docstring says otherwise. All raise, besides what they name: ApiError by the
