@@ -181,10 +181,10 @@ def _without_blanks(targets: tuple[str, ...], row: Mapping[str, Any]) -> dict[st
     return {key: value for key, value in zip(targets, row.values(), strict=True) if value or value == 0}
 
 
-def _encode_strings(rows: Sequence[Mapping[str, Any]]) -> tuple[bytes, list[str]] | None:
+def _encode_strings(rows: Sequence[dict[str, Any]]) -> tuple[bytes, list[str]] | None:
     """The lines and identities of rows that hold strings only, each with an e-mail address; else None."""
     try:
-        "".join(itertools.chain.from_iterable(row.values() for row in rows))  # the cheapest look at all types
+        "".join(itertools.chain.from_iterable(map(dict.values, rows)))  # the cheapest look at all types
         lines, emails = _ENCODER.encode_lines(rows), [row["email"] for row in rows]
     except (KeyError, TypeError, ValueError):
         return None

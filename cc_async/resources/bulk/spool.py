@@ -134,14 +134,13 @@ class Spool:
                 yield Job(positions, hashlib.blake2b(body).hexdigest() if self._digests else ""), body
             first += count
 
-    @staticmethod
     def _kept(
-        first: int, count: int, lines: bytes, skip: "array[int]"
+        self, first: int, count: int, lines: bytes, skip: "array[int]"
     ) -> "tuple[bytes, array[int], list[RejectedRow]]":
         """Lines without those that are skipped or cannot be sent, their positions, and what cannot be sent."""
         positions = array("q", range(first, first + count))
         begins, ends = bisect_left(skip, first), bisect_left(skip, first + count)
-        if begins == ends and not lines.startswith(REJECTED) and b"\n" + REJECTED not in lines:
+        if begins == ends and not (self.rejected and (lines.startswith(REJECTED) or b"\n" + REJECTED in lines)):
             return lines, positions, []
         skipped = set(skip[begins:ends])
         rejected: list[RejectedRow] = []
