@@ -23,7 +23,19 @@ import clients
 from readme import HERE, RESULTS, main as write_readme
 from rounds import Figures, table
 
-BENCHMARKS = ("stream_cpu", "decode", "calls", "imports", "latency", "ceiling", "memory", "many", "limiter", "trust")
+BENCHMARKS = (
+    "stream_cpu",
+    "decode",
+    "calls",
+    "imports",
+    "latency",
+    "ceiling",
+    "memory",
+    "many",
+    "limiter",
+    "trust",
+    "bulk",
+)
 _SHORT: dict[str, Any] = {"ceiling": [["--scale", "10", "--short"]], "memory": [[2_000, 20_000]]}
 """The arguments of those that have no `quick`."""
 
@@ -60,6 +72,10 @@ TARGETS: tuple[tuple[str, Callable[[Figures], float], float, str, bool], ...] = 
     ("the second stream, 48 pages at 1 s", lambda found: found["trust"]["second"], 1.06, "x ideal", True),
     ("400 pages at 2.5 s", lambda found: _ceiling(found, "400 pages at 2.5 s"), 1.12, "x ceiling", False),
     ("upserting many at 300 ms", lambda found: found["many"]["share_300_ms"], -0.95, "x ceiling", False),
+    ("memory of importing 100,000 rows", lambda found: found["bulk"]["mappings"]["over_idle_mib"], 40, "MiB", True),
+    ("requests of importing 100,000 rows", lambda found: found["bulk"]["mappings"]["requests"], 150, "", True),
+    ("processor time of a row", lambda found: found["bulk"]["mappings"]["times_msgspec"], 3, "x msgspec", True),
+    ("memory of saving 100 MB", lambda found: found["bulk"]["export"]["over_idle_mib"], 20, "MiB", True),
     (
         "memory of ten times the contacts",
         lambda found: found["memory"]["200000"] / found["memory"]["20000"],

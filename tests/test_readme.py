@@ -72,7 +72,7 @@ def _compiled(code: str) -> CodeType:
 @pytest.mark.usefixtures("_pointed_at_the_sandbox")
 @pytest.mark.parametrize("code", list(blocks()))
 async def test_the_code_of_the_readme_runs_as_it_stands(
-    code: str, box: Sandbox, capsys: pytest.CaptureFixture[str]
+    code: str, box: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     if "asyncio.run(" in code:
         await asyncio.to_thread(exec, compile(code, "README.md", "exec"), {"__name__": "__main__"})
@@ -98,6 +98,8 @@ async def test_the_code_of_the_readme_runs_as_it_stands(
             "client_secret": box.client_secret,
             "contact_id": first.contact_id,
             "datetime": datetime,
+            "export_path": tmp_path / "contacts.csv",
+            "journal": tmp_path / "import.jsonl",
             "list_id": box.store.lists[0],
             "oauth": oauth,
             "request": CreateContactRequest(create_source="Account", last_name="Hopper"),
@@ -123,4 +125,4 @@ def test_the_readme_names_the_two_commands() -> None:
 
 
 def test_the_everyday_tasks_are_numbered() -> None:
-    assert re.findall(r"^### (\d+)\.", README, re.MULTILINE) == [str(number) for number in range(1, 12)]
+    assert re.findall(r"^### (\d+)\.", README, re.MULTILINE) == [str(number) for number in range(1, 13)]

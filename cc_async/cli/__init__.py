@@ -93,6 +93,8 @@ def _add_demo(commands: Any) -> None:
     text = "watch contacts being created, changed, streamed and exported, on a local server"
     demo = commands.add_parser("demo", help=text, description=f"{text[0].upper()}{text[1:]}.")
     demo.add_argument("--export", metavar="FILE", help="write the contacts there, replacing it (default: a new file)")
+    text = "import so many contacts into a new list at the end; 0: none (default: %(default)s)"
+    demo.add_argument("--imports", metavar="N", type=_whole, default=25_000, help=text)
     _add_server(demo, contacts=25_000, latency=0.3, rate=_positive, daily=_positive)
 
 

@@ -25,7 +25,9 @@ from cc_async.models.contact_requests import (
     UpdateContactRequest,
 )
 from cc_async.models.contacts import Contact, ContactCounts
+from cc_async.models.imports import ImportRow
 from cc_async.oauth.provider import OAuth2
+from cc_async.resources.bulk.imports import Import
 from cc_async.resources.contacts.filters import LIMIT_AT_MOST
 from cc_async.sandbox import Sandbox
 from cc_async.streams.pager import Page
@@ -74,8 +76,18 @@ class _Demo:
 @attrs.frozen
 class _Streamed:
     contacts: int
+    of: int
     seconds: float
     size: int
+
+
+@attrs.frozen
+class _Imported:
+    rows: int
+    members: int
+    jobs: int
+    requests: int
+    seconds: float
 
 
 def run(given: argparse.Namespace) -> int:
@@ -107,7 +119,8 @@ async def _tell(given: argparse.Namespace, console: Console, box: Sandbox, file:
             await _one_contact(demo)
             await _counts(demo)
             streamed = await _stream(demo, file)
-        _sum_up(demo, streamed)
+            imported = await _import(demo, given.imports) if given.imports else None
+        _sum_up(demo, streamed, imported)
 
 
 def _introduce(demo: _Demo) -> None:
@@ -217,7 +230,39 @@ async def _stream(demo: _Demo, file: IO[bytes]) -> _Streamed:
                 size += file.write(b"".join(dumps(contact) + b"\n" for contact in page.items))
                 done += len(page.items)
                 advance(done, page.total or done, _standing(demo, page, done, time.perf_counter() - began))
-    return _Streamed(done, time.perf_counter() - began, size)
+    return _Streamed(done, len(demo.box.store), time.perf_counter() - began, size)
+
+
+async def _import(demo: _Demo, count: int) -> _Imported:
+    show.heading(demo.console, f"{count:,} contacts imported into a new list, as bulk jobs")
+    began, used, jobs = time.perf_counter(), demo.used, 0
+    newsletter = await demo.cc.lists.create("Demo import")
+    rows = (ImportRow(email=f"import.{number}@example.com", first_name="Ada") for number in range(count))
+    with show.progress(demo.console) as advance:
+        async with demo.cc.contacts.import_many(rows, list_ids=[newsletter]) as run:
+            watching = asyncio.create_task(_watch(run, count, advance))
+            try:
+                async for _ in run:
+                    jobs += 1
+            finally:
+                watching.cancel()
+                await asyncio.wait({watching})
+            advance(3 * count, 3 * count, _import_standing(run))
+    members = (await demo.cc.lists.get(newsletter, include_membership_count="all")).membership_count or 0
+    return _Imported(count, members, jobs, demo.used - used, time.perf_counter() - began)
+
+
+async def _watch(run: Import, count: int, advance: show.Advance) -> None:
+    """Show how far an import is: each row is read, handed over, and finished."""
+    while True:
+        progress = run.progress
+        advance(progress.rows_read + progress.handed_over + progress.finished, 3 * count, _import_standing(run))
+        await asyncio.sleep(0.1)
+
+
+def _import_standing(run: Import) -> str:
+    progress = run.progress
+    return f"{progress.rows_read:,} read  {progress.handed_over:,} handed over  {progress.finished:,} finished"
 
 
 def _standing(demo: _Demo, page: Page[Contact], done: int, seconds: float) -> str:
@@ -225,7 +270,7 @@ def _standing(demo: _Demo, page: Page[Contact], done: int, seconds: float) -> st
     return f"{done:>{len(total)},} of {total}  {done / seconds:>5,.0f}/s  {demo.used:>3,} of {demo.daily:,} requests"
 
 
-def _sum_up(demo: _Demo, streamed: _Streamed) -> None:
+def _sum_up(demo: _Demo, streamed: _Streamed, imported: _Imported | None) -> None:
     box, speed = demo.box, streamed.contacts / streamed.seconds
     ceiling = LIMIT_AT_MOST * demo.rate
     refused = sum(record.status == 429 for record in box.requests)
@@ -234,7 +279,7 @@ def _sum_up(demo: _Demo, streamed: _Streamed) -> None:
         demo.console,
         "Summary",
         [
-            ("contacts streamed", f"{streamed.contacts:,} of {len(box.store):,}"),
+            ("contacts streamed", f"{streamed.contacts:,} of {streamed.of:,}"),
             ("time", f"{streamed.seconds:,.1f} s"),
             ("contacts a second", f"{speed:,.0f}"),
             ("share of the API's ceiling", f"{speed / ceiling:.0%} of {ceiling:,}/s"),
@@ -242,8 +287,16 @@ def _sum_up(demo: _Demo, streamed: _Streamed) -> None:
             ("refused requests", f"{refused:,}"),
             ("token refreshes", f"{box.refreshes:,}"),
             ("file size", decimal(streamed.size)),
+            *_import_facts(imported),
         ],
     )
+
+
+def _import_facts(imported: _Imported | None) -> list[tuple[str, str]]:
+    if imported is None:
+        return []
+    jobs = f"{imported.jobs} job{'s' * (imported.jobs != 1)}, {imported.requests} requests, {imported.seconds:,.1f} s"
+    return [("contacts imported", f"{imported.members:,} of {imported.rows:,}"), ("import", jobs)]
 
 
 @contextmanager

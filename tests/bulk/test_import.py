@@ -359,7 +359,7 @@ def test_every_row_is_in_one_job_or_accounted_for(
     drawn=row_lists,
     faults=st.lists(fault, max_size=8),
     jobs=st.integers(1, 3),
-    kills=st.lists(st.integers(1, 12), max_size=6),
+    kills=st.lists(st.tuples(st.integers(1, 12), st.sampled_from([0.0, 0.1, 0.2, 0.22, 0.25, 1.5])), max_size=6),
 )
 @settings(max_examples=100, deadline=None)
 def test_a_process_that_is_killed_goes_on_from_its_journal(
@@ -381,9 +381,9 @@ def test_a_process_that_is_killed_goes_on_from_its_journal(
                 patch.setattr(imports, "MOST_ROWS", 3)
                 return [outcome async for outcome in importing(provider, rows, jobs=jobs, journal=journal)]
 
-        for after in kills:
+        for after, delay in kills:
             task = asyncio.ensure_future(once())
-            provider.on_request = _cancel_at(after, task)
+            provider.on_request = _cancel_at(after, delay, task)
             await asyncio.wait({task})
             assert task.cancelled() or task.exception() is None
         provider.on_request = None
@@ -395,14 +395,14 @@ def test_a_process_that_is_killed_goes_on_from_its_journal(
     run_it()
 
 
-def _cancel_at(after: int, task: "asyncio.Task[Any]") -> Any:
+def _cancel_at(after: int, delay: float, task: "asyncio.Task[Any]") -> Any:
     seen = 0
 
     def count(_: Any) -> None:
         nonlocal seen
         seen += 1
         if seen == after:
-            asyncio.get_running_loop().call_later(0.21, task.cancel)
+            asyncio.get_running_loop().call_later(delay, task.cancel)
 
     return count
 

@@ -17,7 +17,7 @@ from cc_async.__main__ import main
 from cc_async.cli import demo, show
 from cc_async.sandbox import Sandbox
 
-FAST = ["demo", "--latency", "0", "--rate", "1000"]
+FAST = ["demo", "--latency", "0", "--rate", "1000", "--imports", "0"]
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -210,3 +210,15 @@ def test_a_terminal_without_unicode_gets_bars_of_ascii(
     monkeypatch.setattr(Console, "encoding", "ascii")
     show.bars(Console(width=80), [("explicit", 1), ("implicit", 2)])
     assert capsysbinary.readouterr().out.splitlines()[1].split() == [b"implicit", b"2", b"67%", b"#" * 36]
+
+
+def test_it_imports_contacts_into_a_new_list_and_counts_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["demo", "--latency", "0", "--rate", "1000", "--contacts", "20", "--imports", "300"]
+    assert main([*command, "--export", str(tmp_path / "contacts.jsonl")]) == 0
+    text = capsys.readouterr().out
+    assert "300 contacts imported into a new list, as bulk jobs" in text
+    assert "300 read  300 handed over  300 finished" in text
+    assert re.search(r"contacts imported +[│|] 300 of 300 ", text)
+    assert re.search(r"import +[│|] 1 job, [0-9]+ requests, ", text)
