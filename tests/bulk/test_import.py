@@ -366,7 +366,7 @@ def test_a_process_that_is_killed_goes_on_from_its_journal(
     drawn: list[tuple[int, str]],
     faults: list[str],
     jobs: int,
-    kills: list[int],
+    kills: list[tuple[int, float]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     journal = tmp_path_factory.mktemp("journal") / "import.jsonl"
