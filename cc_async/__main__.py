@@ -2,7 +2,7 @@
 
 import sys
 
-from cc_async.cli import main
+from cc_async.cli.app import main
 
 __all__ = ["main"]
 

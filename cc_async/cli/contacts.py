@@ -7,7 +7,8 @@ import os
 from rich.table import Table
 from rich.text import Text
 
-from cc_async.cli import complain, printable, show
+from cc_async.cli import show
+from cc_async.cli.text import complain, printable
 from cc_async.client import ConstantContact
 from cc_async.models.contacts import Contact
 from cc_async.resources.contacts.filters import LIMIT_AT_MOST, ContactFilters

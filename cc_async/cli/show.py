@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from cc_async.cli import printable
+from cc_async.cli.text import printable
 
 Advance: TypeAlias = Callable[[int, int, str], None]
 """Told how much is done, of how much in all, and what to write beside it."""

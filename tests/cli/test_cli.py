@@ -14,7 +14,8 @@ import pytest
 
 import cc_async
 from cc_async.__main__ import main
-from cc_async.cli import complain, contacts, demo, printable
+from cc_async.cli import contacts, demo
+from cc_async.cli.text import complain, printable
 
 
 def run_python(code: str) -> str:
