@@ -10,18 +10,14 @@ import inspect
 import json
 import os
 import platform
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import clients
-from readme import HERE, RESULTS, main as write_readme
-from rounds import Figures, table
+from . import clients
+from .readme import HERE, RESULTS, main as write_readme
+from .rounds import Figures, table
 
 BENCHMARKS = (
     "stream_cpu",
@@ -99,13 +95,13 @@ def main() -> None:
     if not (given.quick or given.only):
         results = _rounded(_circumstances() | figures)
         RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-        importlib.import_module("chart").draw(results, HERE)
+        importlib.import_module(".chart", __package__).draw(results, HERE)
         write_readme()
         print(f"\nWritten: {RESULTS.name}, the charts, and the block of the README.")
 
 
 def _run(name: str, *, quick: bool) -> Figures:
-    run = importlib.import_module(name).main
+    run = importlib.import_module(f".{name}", __package__).main
     if "quick" in inspect.signature(run).parameters:
         found: Figures | None = run(quick=quick)
     else:

@@ -1,6 +1,6 @@
 """What imports and exports cost: processor time and memory a row, requests, and the memory of saving a large export.
 
-`python benchmarks/bulk.py`; about a minute. The server runs in a process of its own and only counts what it is sent.
+`python -m benchmarks.bulk`; about a minute. The server runs in a process of its own and only counts what it is sent.
 """
 
 import argparse
@@ -17,14 +17,13 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-sys.path.append(str(Path(__file__).parents[1]))
-
 import msgspec
 from aiohttp import web
-from rounds import Figures, child, environment, table
 
 from cc_async import ConstantContact, ImportRow, RateLimiter
 from cc_async.resources.bulk import jobs as bulk_jobs
+
+from .rounds import Figures, child, environment, table
 
 ROWS, EXPORT_BYTES = 100_000, 100_000_000
 _FIELDS = [
@@ -130,7 +129,7 @@ async def serve() -> None:
 def serving() -> Iterator[str]:
     """The base URL of a server that runs as long as the block."""
     with subprocess.Popen(  # noqa: S603  # this interpreter, this file
-        [sys.executable, __file__, "--serve"],
+        [sys.executable, "-m", __spec__.name, "--serve"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -227,11 +226,11 @@ def main(*, quick: bool = False) -> Figures:
         ("a million", ROWS if quick else 10 * ROWS, ()),
     ):
         with serving() as base_url:
-            found[name] = child(__file__, "--import", base_url, str(count), *flags)
+            found[name] = child("-m", __spec__.name, "--import", base_url, str(count), *flags)
         if not (found[name]["done"] and found[name]["arrived"] == count):
             raise AssertionError(f"{found[name]['arrived']} of {count} rows arrived")
     with serving() as base_url:
-        found["export"] = child(__file__, "--export", base_url)
+        found["export"] = child("-m", __spec__.name, "--export", base_url)
     table(
         "Importing rows with names, phone, address and three custom fields",
         ["", "rows", "jobs", "requests", "us a row", "x msgspec", "MiB over idle"],

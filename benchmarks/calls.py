@@ -10,10 +10,11 @@ from typing import Any
 
 import aiohttp
 import orjson
-from clients import INCLUDE, ours
-from rounds import Figures, child, median, table
-from server import serving
 from yarl import URL
+
+from .clients import INCLUDE, ours
+from .rounds import Figures, child, median, table
+from .server import serving
 
 BLOCK = 100
 BLOCKS = 15
@@ -24,7 +25,7 @@ _ID = "04fe9a-a579-43c5-bb1a-58ed29bf0a6a"
 def main(*, quick: bool = False) -> Figures:
     rounds = 2 if quick else ROUNDS
     with serving(1) as origin:
-        found = [child(__file__, "--base-url", f"{origin}/clean/v3") for _ in range(rounds)]
+        found = [child("-m", __spec__.name, "--base-url", f"{origin}/clean/v3") for _ in range(rounds)]
     figures = {key: median(found, key) for key in ("raw_us", "ours_us", "times_raw")}
     rows = [
         ["aiohttp + orjson, a dict", f"{figures['raw_us']:.0f}", "1.00"],

@@ -1,6 +1,6 @@
 """How near a stream comes to the ceiling of 4 requests a second, beside one page at a time and a hand-written loop.
 
-`python benchmarks/ceiling.py` takes the true latencies and limits, about four minutes; `--scale 10` divides all times
+`python -m benchmarks.ceiling` takes the true latencies and limits, about four minutes; `--scale 10` divides all times
 by ten, and the limit's window with them, so that the shares stay nearly the same.
 """
 
@@ -18,10 +18,10 @@ from typing import Any
 import aiohttp
 import attrs
 
-sys.path.append(str(Path(__file__).parents[1]))
-
 from cc_async import ConstantContact, RateLimiter
 from cc_async.sandbox import Sandbox
+
+_ROOT = Path(__file__).parents[1]
 
 RATE = 4
 PAGE = 50
@@ -54,8 +54,8 @@ def _line(process: "subprocess.Popen[str]") -> Any:
 @contextlib.contextmanager
 def serving(**settings: Any) -> Iterator[Server]:
     """A sandbox with these settings that runs as long as the block."""
-    command = [sys.executable, __file__, "--serve", json.dumps(settings)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603  # this file
+    command = [sys.executable, "-m", __spec__.name, "--serve", json.dumps(settings)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=_ROOT) as process:  # noqa: S603  # this file
         try:
             yield Server(**_line(process), process=process)
         finally:

@@ -1,4 +1,4 @@
-"""Draws `benchmarks/results.json` as the two charts of the README: `python benchmarks/chart.py`.
+"""Draws `benchmarks/results.json` as the two charts of the README: `python -m benchmarks.chart`.
 
 The same results give the same bytes. Paper is transparent and ink is grey, to be read on white as on black.
 """
@@ -7,11 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import clients
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from readme import CHARTS, HERE, RESULTS
+
+from . import clients
+from .readme import CHARTS, HERE, RESULTS
 
 _INK = "#7d8590"
 _OURS = "#2f81f7"

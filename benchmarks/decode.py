@@ -12,10 +12,9 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import clients
-import data
-from rounds import Figures, child, interleaved, median, ratio, table
-from server import serving
+from . import clients, data
+from .rounds import Figures, child, interleaved, median, ratio, table
+from .server import serving
 
 PAGES = 6
 REPEATS = 4
@@ -36,9 +35,9 @@ _FLOOR = "bare_msgspec"
 
 def main(*, quick: bool = False) -> Figures:
     rounds, pages = (3, 8) if quick else (ROUNDS, STREAMED)
-    first = {way: child(__file__, "--way", way) for way in WAYS}
+    first = {way: child("-m", __spec__.name, "--way", way) for way in WAYS}
     able = [way for way in WAYS if "failed" not in first[way]]
-    found = interleaved(able, rounds, lambda way: child(__file__, "--way", way))
+    found = interleaved(able, rounds, lambda way: child("-m", __spec__.name, "--way", way))
     ways: Figures = {way: first[way] for way in WAYS if way not in able}
     for way in able:
         page_ms = median(found[way], "page_ms")
@@ -48,7 +47,7 @@ def main(*, quick: bool = False) -> Figures:
             "times_msgspec": ratio(found[way], found[_FLOOR], "page_ms"),
         }
     with serving(pages) as origin:
-        stalls = [child(__file__, "--stall", f"{origin}/clean/v3") for _ in range(rounds)]
+        stalls = [child("-m", __spec__.name, "--stall", f"{origin}/clean/v3") for _ in range(rounds)]
     stall = {key: median(stalls, key) for key in ("longest_ms", "bare_ms", "share")}
     _print(ways, stall)
     return {"page_size": data.PAGE_SIZE, "rounds": rounds, "ways": ways, "stall": stall}
@@ -57,7 +56,7 @@ def main(*, quick: bool = False) -> Figures:
 def _measure(way: str) -> Figures:
     """The median over several pages, decoded several times, in this process."""
     try:
-        decode = _tolerant() if way == "tolerant" else importlib.import_module(f"clients.{way}").decode
+        decode = _tolerant() if way == "tolerant" else importlib.import_module(f".clients.{way}", __package__).decode
     except ModuleNotFoundError as missing:
         return {"failed": f"{missing.name} is not installed"}
     bodies = [data.page(data.SEED, number, pages=PAGES, path="/v3/contacts") for number in range(1, PAGES + 1)]
@@ -118,14 +117,14 @@ async def _stall(base_url: str) -> Figures:
 
 
 async def _pages(base_url: str) -> AsyncIterator[Any]:
-    ours = importlib.import_module("clients.ours")
+    ours = importlib.import_module(".clients.ours", __package__)
     async with ours.client(base_url) as cc:
         async for page in cc.contacts.list(include=clients.INCLUDE).pages():
             yield page
 
 
 def _bare(body: bytes) -> Any:
-    return importlib.import_module("clients.bare_msgspec").decode(body)
+    return importlib.import_module(".clients.bare_msgspec", __package__).decode(body)
 
 
 def _print(ways: Figures, stall: Figures) -> None:

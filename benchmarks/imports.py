@@ -3,7 +3,7 @@
 import argparse
 import statistics
 
-from rounds import Figures, child, interleaved, median, table
+from .rounds import Figures, child, interleaved, median, table
 
 ROUNDS = 15
 _PACKAGES = ("aiohttp", "cc_async", "constant_contact_api_client")

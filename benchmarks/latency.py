@@ -5,8 +5,8 @@ All times are divided by five, the limit's window with them, so that this takes 
 
 import argparse
 
-from ceiling import RATE, measure, stream
-from rounds import Figures, table
+from .ceiling import RATE, measure, stream
+from .rounds import Figures, table
 
 PAGES = 48
 SCALE = 5.0

@@ -1,21 +1,16 @@
 """What the rate limiter reaches: the share of the ceiling, what a server refuses, and a caller's wait.
 
 Runs in virtual time against simulated servers, so it takes seconds and gives the same figures everywhere:
-`python benchmarks/limiter.py`.
+`python -m benchmarks.limiter`.
 """
 
 import asyncio
 import logging
 import random
 import statistics
-import sys
-from pathlib import Path
-
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
-
-from support.virtual_time import MODELS, SimulatedServer, run
 
 from cc_async.limits import local as limits
+from tests.support.virtual_time import MODELS, SimulatedServer, run
 
 CALLS = 400
 JITTERS = (0.0, 0.02, 0.05)

@@ -11,20 +11,16 @@ import asyncio
 import logging
 import random
 import statistics
-import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any, Self, cast
 
 import aiohttp
 
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
-
-from rounds import Figures, table
-from support.virtual_time import SlidingWindow, run
-
 from cc_async import ConstantContact, CreateOrUpdateContactRequest
 from cc_async.sandbox import Sandbox
+from tests.support.virtual_time import SlidingWindow, run
+
+from .rounds import Figures, table
 
 RATE = 4
 LATENCIES = (0.0, 0.3, 1.0, 2.5)

@@ -1,6 +1,6 @@
 """The peak memory of streaming 20,000 and 200,000 full contacts: each in a process of its own, as is the server.
 
-`python benchmarks/memory.py [SIZE ...]`; about a minute.
+`python -m benchmarks.memory [SIZE ...]`; about a minute.
 """
 
 import asyncio
@@ -11,11 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[1]))
-
-from ceiling import serving
-
 from cc_async import ConstantContact, RateLimiter
+
+from .ceiling import serving
 
 SIZES = (20_000, 200_000)
 EVERYTHING = "custom_fields,list_memberships,taggings,notes,phone_numbers,street_addresses,sms_channel"
@@ -34,8 +32,8 @@ async def read(base_url: str, token: str) -> int:
 def peak(size: int) -> float:
     """The megabytes that a process takes at most which streams that many contacts."""
     with serving(contacts=size, rate=None, daily=None) as server:
-        command = [sys.executable, __file__, "--read", server.base_url, server.token]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603  # this file
+        command = [sys.executable, "-m", __spec__.name, "--read", server.base_url, server.token]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=Path(__file__).parents[1])  # noqa: S603  # this file
         found = json.loads(done.stdout)
     if found["contacts"] != size:
         raise AssertionError(f"{found['contacts']} of {size} contacts came")

@@ -31,7 +31,7 @@ def environment() -> dict[str, str]:
 def child(*command: str) -> Figures:
     """What a fresh process of this interpreter prints, as JSON, on its last line."""
     done = subprocess.run(  # noqa: S603  # this interpreter, our own scripts
-        [sys.executable, *command], stdout=subprocess.PIPE, text=True, check=True, env=environment(), cwd=HERE
+        [sys.executable, *command], stdout=subprocess.PIPE, text=True, check=True, env=environment(), cwd=HERE.parent
     )
     figures: Figures = json.loads(done.stdout.splitlines()[-1])
     return figures

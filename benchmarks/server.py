@@ -13,8 +13,8 @@ import sys
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
-import data
-from rounds import environment
+from . import data
+from .rounds import environment
 
 COLLECTIONS = ("clean", "odd")
 
@@ -73,7 +73,7 @@ async def serve(pages: int) -> None:
 @contextlib.contextmanager
 def serving(pages: int) -> Iterator[str]:
     """The origin of a server that runs as long as the block."""
-    command = [sys.executable, __file__, "--pages", str(pages)]
+    command = [sys.executable, "-m", __spec__.name, "--pages", str(pages)]
     with subprocess.Popen(  # noqa: S603  # this interpreter, this file
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
     ) as process:

@@ -13,10 +13,9 @@ import resource
 import sys
 import time
 
-import clients
-import data
-from rounds import Figures, child, interleaved, median, ratio, table
-from server import serving
+from . import clients, data
+from .rounds import Figures, child, interleaved, median, ratio, table
+from .server import serving
 
 PAGES = 40
 ROUNDS = 9
@@ -51,13 +50,13 @@ def _compare(base_url: str, rounds: int) -> Figures:
 
 
 def _measure(name: str, base_url: str) -> Figures:
-    return child(__file__, "--client", name, "--base-url", base_url)
+    return child("-m", __spec__.name, "--client", name, "--base-url", base_url)
 
 
 def _stream(name: str, base_url: str) -> Figures:
     """Stream once, in this process."""
     try:
-        stream = importlib.import_module(f"clients.{name}").stream
+        stream = importlib.import_module(f".clients.{name}", __package__).stream
     except ModuleNotFoundError as missing:
         return {"failed": f"{missing.name} is not installed"}
     logging.getLogger("cc_async").addHandler(logging.NullHandler())  # odd values are logged, once a page

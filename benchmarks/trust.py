@@ -5,19 +5,15 @@ In virtual time, with a simulated server and the real limiter: 48 pages at 1 s o
 
 import asyncio
 import random
-import sys
-from pathlib import Path
 
 import attrs
 
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
-
-from rounds import Figures, table
-from support.paged_server import Book, MemoryApi
-from support.virtual_time import SlidingWindow, run
-
 from cc_async import RateLimiter
 from cc_async.streams.cursor import Trust
+from tests.support.paged_server import Book, MemoryApi
+from tests.support.virtual_time import SlidingWindow, run
+
+from .rounds import Figures, table
 
 PAGES, LATENCY, RATE = 48, 1.0, 4
 JITTER = 0.05  # seconds, either way

@@ -3,7 +3,8 @@
 import msgspec
 
 from cc_async import Contact
-from clients import loop
+
+from . import loop
 
 
 class _Next(msgspec.Struct):

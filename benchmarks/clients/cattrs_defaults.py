@@ -4,7 +4,8 @@ import attrs
 from cattrs.preconf.orjson import make_converter
 
 from cc_async import Contact
-from clients import loop
+
+from . import loop
 
 
 @attrs.define

@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from clients import INCLUDE
+from . import INCLUDE
 
 Read = Callable[[bytes], tuple[Sequence[Any], str | None]]
 """Turns the body of a page into its contacts and the link to the next one."""

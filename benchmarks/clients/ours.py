@@ -3,8 +3,11 @@
 import asyncio
 
 from cc_async import ConstantContact, Contact, RateLimiter
-from cc_async.codec.decode import decode_contacts, envelope
-from clients import INCLUDE
+from cc_async.codec.decode import PageShape, decode_items, read_page
+
+from . import INCLUDE
+
+_SHAPE = PageShape("contacts", "contacts_count")
 
 
 def client(base_url: str) -> ConstantContact:
@@ -17,7 +20,7 @@ def stream(base_url: str) -> int:
 
 def decode(body: bytes) -> list[Contact]:
     """As the stream does: the frame first, then the contacts in slices."""
-    return asyncio.run(decode_contacts(envelope(body).contacts)).value
+    return asyncio.run(decode_items(read_page(body, _SHAPE).items, Contact, "contacts")).value
 
 
 async def _stream(base_url: str) -> int:

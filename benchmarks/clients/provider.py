@@ -12,7 +12,7 @@ from constant_contact_api_client.api_client import ApiClient
 from constant_contact_api_client.configuration import Configuration
 from constant_contact_api_client.models.get_all_contacts200_response import GetAllContacts200Response
 
-from clients import INCLUDE
+from . import INCLUDE
 
 _TYPES = {"200": "GetAllContacts200Response"}
 

@@ -8,7 +8,8 @@ import attrs
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from cc_async import Contact
-from clients import loop
+
+from . import loop
 
 
 @functools.cache

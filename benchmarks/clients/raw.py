@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from clients import loop
+from . import loop
 
 
 def decode(body: bytes) -> list[Any]:

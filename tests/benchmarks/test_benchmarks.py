@@ -21,11 +21,11 @@ def envelope_of(body: bytes) -> Envelope:
 
 
 ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / "benchmarks"))
+sys.path.append(str(ROOT))  # behind what is installed: the tests are of the installed package
 
-data: Any = importlib.import_module("data")
-readme: Any = importlib.import_module("readme")
-server: Any = importlib.import_module("server")
+data: Any = importlib.import_module("benchmarks.data")
+readme: Any = importlib.import_module("benchmarks.readme")
+server: Any = importlib.import_module("benchmarks.server")
 
 SUBRESOURCES = [
     "custom_fields",
@@ -60,7 +60,7 @@ def results() -> dict[str, Any]:
 
 def test_the_readme_shows_what_results_json_holds(results: dict[str, Any]) -> None:
     shown = readme.current((ROOT / "README.md").read_text(encoding="utf-8"))
-    assert shown == readme.block(results), "run `python benchmarks/readme.py`"
+    assert shown == readme.block(results), "run `python -m benchmarks.readme`"
 
 
 def test_another_result_gives_another_block(results: dict[str, Any]) -> None:
@@ -92,7 +92,7 @@ def test_the_chart_of_processor_time_shows_what_results_json_holds(results: dict
     drawn = (ROOT / "benchmarks" / "cpu.svg").read_text(encoding="utf-8")
     for found in results["stream_cpu"]["clean"].values():
         if "failed" not in found:
-            assert f"{found['cpu_us']:.0f} µs" in drawn, "run `python benchmarks/chart.py`"
+            assert f"{found['cpu_us']:.0f} µs" in drawn, "run `python -m benchmarks.chart`"
 
 
 # --- data --------------------------------------------------------------------------------------------------------

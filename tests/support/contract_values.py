@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from support.contract_table import SOME_ID, UUID
+from .contract_table import SOME_ID, UUID
 
 # --- how values are written -----------------------------------------------------------------------------------------
 

@@ -22,7 +22,8 @@ from cc_async.limits.protocol import Limiter, Turn
 from cc_async.streams.pager import Pager, PageSource
 from cc_async.streams.prefetch import RawPage
 from cc_async.wire.links import resolve_link
-from support.virtual_time import SlidingWindow
+
+from .virtual_time import SlidingWindow
 
 T = TypeVar("T")
 BASE = URL("https://api.example.com/v3")
