@@ -41,8 +41,9 @@ from cc_async.http.session import Session
 from cc_async.limits.local import RateLimiter
 from cc_async.limits.protocol import Limiter, Turn
 from cc_async.oauth.endpoint import AuthorizationRequest, DeviceAuthorization
+from cc_async.oauth.file_store import FileTokenStore
 from cc_async.oauth.provider import OAuth2, StaticToken, TokenProvider
-from cc_async.oauth.stores import FileTokenStore, MemoryTokenStore, TokenStore
+from cc_async.oauth.stores import MemoryTokenStore, TokenStore
 from cc_async.oauth.token import Token
 from cc_async.streams.pager import Page, Pager
 

@@ -1,4 +1,4 @@
-"""Threads and shields: work that no cancellation cuts short."""
+"""Threads and shields: work that no cancellation interrupts."""
 
 import asyncio
 import concurrent.futures
@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 _T = TypeVar("_T")
 
 
-def in_thread(work: Callable[[], _T], *, daemon: bool = False) -> asyncio.Future[_T]:
-    """Start `work` in a thread of its own, and give a future of the running loop for its end.
+def run_in_thread(work: Callable[[], _T], *, daemon: bool = False) -> asyncio.Future[_T]:
+    """Start `work` in a thread of its own and return a future of the running event loop.
 
-    Not the loop's executor: the loop's end waits for that one, and it may be full of other work. An interpreter that
-    exits waits for the thread unless it is a `daemon`.
+    The loop's executor is not used: shutting down the loop waits for it, and other work may fill it. The interpreter
+    waits for the thread at exit unless it is a `daemon`.
     """
     future: concurrent.futures.Future[_T] = concurrent.futures.Future()
     future.set_running_or_notify_cancel()
@@ -22,7 +22,7 @@ def in_thread(work: Callable[[], _T], *, daemon: bool = False) -> asyncio.Future
     def run() -> None:
         try:
             result = work()
-        except BaseException as error:  # noqa: BLE001 - it is the waiter's to judge
+        except BaseException as error:  # noqa: BLE001  # the waiter decides
             future.set_exception(error)
         else:
             future.set_result(result)
@@ -31,8 +31,8 @@ def in_thread(work: Callable[[], _T], *, daemon: bool = False) -> asyncio.Future
     return asyncio.wrap_future(future)
 
 
-async def outlast(future: asyncio.Future[Any]) -> bool:
-    """Wait until `future` is done, through every cancellation; True if there was one, which the caller owes."""
+async def wait_uncancelled(future: asyncio.Future[Any]) -> bool:
+    """Wait until `future` is done despite cancellations; return True if there was one, which the caller must raise."""
     cancelled = False
     while not future.done():
         try:
@@ -43,8 +43,9 @@ async def outlast(future: asyncio.Future[Any]) -> bool:
 
 
 async def run_uninterrupted(work: Callable[[], _T]) -> _T:
-    future = in_thread(work)
-    if await outlast(future):
+    """Run `work` in a thread; a cancellation takes effect once it has ended."""
+    future = run_in_thread(work)
+    if await wait_uncancelled(future):
         future.exception()
         raise asyncio.CancelledError
     return future.result()

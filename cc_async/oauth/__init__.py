@@ -1,1 +1,1 @@
-"""Access tokens: where they come from and where they are kept."""
+"""Access tokens: how they are obtained, refreshed and stored."""

@@ -1,4 +1,4 @@
-"""What is said to the authorization server, and what its answers mean."""
+"""Requests to the authorization server, and what its responses mean."""
 
 import asyncio
 import base64
@@ -7,6 +7,7 @@ import hmac
 import logging
 import math
 import secrets
+import ssl
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -18,7 +19,7 @@ import msgspec
 from yarl import URL
 
 from cc_async._secrets import Secret, masked, redact, secret
-from cc_async._tasks import in_thread
+from cc_async._tasks import run_in_thread
 from cc_async.errors import (
     AuthorizationError,
     ConstantContactError,
@@ -31,24 +32,24 @@ from cc_async.oauth.token import Token
 from cc_async.wire.errors import retry_after
 from cc_async.wire.urls import USER_AGENT, check_endpoint
 
-PACE: Final = 1.0
-"""Seconds between two attempts: the token host refuses more than one request a second."""
-LONGEST_WAIT: Final = 30.0
-"""Seconds of a `Retry-After` that are honoured, lest callers and the store's lock wait for an hour."""
+MIN_DELAY: Final = 1.0
+"""Seconds between two requests: the authorization server refuses more than one a second."""
+MAX_DELAY: Final = 30.0
+"""Seconds of a `Retry-After` that are honoured, so that callers and the store's lock never wait for an hour."""
 Form = dict[str, str]
 _Fields = dict[str, Any]
 _T = TypeVar("_T")
-_logger = logging.getLogger("cc_async")
+_LOG = logging.getLogger("cc_async")
 
 
 @attrs.frozen
 class AuthorizationRequest:
-    """One request for a person's consent, to keep (it pickles) until the browser comes back."""
+    """A pending request for a person's consent; store it (it pickles) until the browser returns."""
 
     url: str
     """Where to send the person's browser."""
     state: str
-    """What the browser must bring back, so that nobody slips in a consent of their own."""
+    """What the browser must bring back, which prevents forged callbacks."""
     redirect_uri: str
     code_verifier: str | None = attrs.field(default=None, converter=masked)
     """The secret half of PKCE, or None without PKCE."""
@@ -62,47 +63,47 @@ class DeviceAuthorization:
     user_code: str
     verification_uri: str
     verification_uri_complete: str | None
-    """The address with the code in it, fit for a QR code."""
+    """The address that includes the code, suitable for a QR code."""
     expires_at: float
-    """When the codes end, in seconds since the epoch."""
+    """When the codes expire, in seconds since the epoch."""
     interval: float = 5.0
-    """Seconds to leave between two polls."""
+    """Seconds to wait between two polls."""
 
 
 @attrs.frozen
-class Trouble:
-    """Why the authorization server gave nothing."""
+class TokenFailure:
+    """Why the authorization server granted nothing."""
 
     message: str
     code: str | None = None
-    """The machine-readable error of the answer, where it had one."""
+    """The machine-readable error of the response, if it had one."""
     final: bool = False
-    """True where asking again cannot help."""
+    """True where sending the request again cannot help."""
     lost: bool = False
-    """True where the request may have been carried out although no answer to it came."""
-    delay: float = PACE
+    """True where the request may have been carried out although its response did not arrive."""
+    delay: float = MIN_DELAY
     """Seconds to wait before the next request."""
     cause: ConstantContactError | None = None
 
     def error(self, kind: type[AuthorizationError] = AuthorizationError) -> AuthorizationError:
-        """The exception to raise: `kind`, or ReauthorizationRequiredError for a refresh token that is spent."""
-        if kind is TokenRefreshError and self.spent:
+        """Return the exception to raise: `kind`, or ReauthorizationRequiredError for a rejected refresh token."""
+        if kind is TokenRefreshError and self.grant_rejected:
             kind = ReauthorizationRequiredError
         error = kind(self.message, error=self.code)
         error.__cause__ = self.cause
         return error
 
     @property
-    def spent(self) -> bool:
-        """True where the grant, such as the refresh token, is not good any more."""
+    def grant_rejected(self) -> bool:
+        """True where the grant, such as the refresh token, is no longer valid."""
         return self.final and self.code == "invalid_grant"
 
 
-class TokenHost:
-    """Sends one request at a time, each from a thread where the end of the caller's event loop cannot break it off.
+class TokenEndpoint:
+    """Sends each request in its own thread and loop, so `asyncio.run()` shutting down cannot cancel a refresh.
 
-    asyncio.run ends with the cancellation of every task. A request that ran in one of them would be torn down after
-    the server has spent the refresh token and before its answer is read.
+    A request that ran in a task of the caller's loop would be cancelled after the server has rotated the refresh
+    token and before the response is read.
     """
 
     def __init__(
@@ -112,6 +113,8 @@ class TokenHost:
         urls: tuple[str, str, str],
         timeout: float,
         session_factory: Callable[[], aiohttp.ClientSession],
+        *,
+        ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self.client_id = client_id
         self._public = client_secret is None
@@ -119,14 +122,17 @@ class TokenHost:
         self._headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
         if client_secret is not None:
             self._headers["Authorization"] = _basic(client_id, client_secret)
-        # Half of it for the connection, so that one never made is told from an answer that never came.
+        # Half of it for the connection, which tells a failure to connect from a response that did not arrive.
         self._timeout = aiohttp.ClientTimeout(total=timeout, connect=timeout / 2)
         self._session_factory = session_factory
+        self._options: dict[str, Any] = {"allow_redirects": False, "raise_for_status": False}
+        if ssl_context is not None:
+            self._options["ssl"] = ssl_context
 
     def authorization_request(
         self, redirect_uri: str, scope: Iterable[str], state: str | None, *, pkce: bool | None
     ) -> AuthorizationRequest:
-        """The address to send a browser to; public applications use PKCE unless `pkce` says otherwise."""
+        """Build the address to send a browser to; public applications use PKCE unless `pkce` says otherwise."""
         state = secrets.token_urlsafe(24) if state is None else state
         query = {
             "response_type": "code",
@@ -141,46 +147,95 @@ class TokenHost:
             query |= {"code_challenge": _challenge(verifier), "code_challenge_method": "S256"}
         return AuthorizationRequest(str(self._authorize_url.update_query(query)), state, redirect_uri, verifier)
 
-    def ask_token(self, form: Form, now: float) -> asyncio.Future[Token | Trouble]:
-        """Ask for a token; `now` is the time from which its lifetime counts."""
-        return self._ask(self._token_url, form, partial(_token, now))
+    def request_token(
+        self, form: Form, now: float, expired: Callable[[], bool] = bool
+    ) -> asyncio.Future[Token | TokenFailure]:
+        """Request a token whose lifetime counts from `now`; nothing is sent once `expired()` returns True."""
+        return self._request(self._token_url, form, partial(_token, now), expired)
 
-    def ask_device(self, scope: Iterable[str], now: float) -> asyncio.Future[DeviceAuthorization | Trouble]:
-        """Ask for a device code."""
+    def request_device(self, scope: Iterable[str], now: float) -> asyncio.Future[DeviceAuthorization | TokenFailure]:
+        """Request a device code."""
         form = {"client_id": self.client_id, "scope": _scope(scope), "response_type": "code"}
-        return self._ask(self._device_url, form, partial(_device, now))
+        return self._request(self._device_url, form, partial(_device, now), bool)
 
-    def _ask(self, url: URL, form: Form, read: Callable[[_Fields], _T | None]) -> asyncio.Future[_T | Trouble]:
+    def _request(
+        self, url: URL, form: Form, parse: Callable[[_Fields], _T | None], expired: Callable[[], bool]
+    ) -> asyncio.Future[_T | TokenFailure]:
         if self._public:
             form = form | {"client_id": self.client_id}
-        return in_thread(lambda: asyncio.run(self._send(url, form, read)), daemon=True)
 
-    async def _send(self, url: URL, form: Form, read: Callable[[_Fields], _T | None]) -> _T | Trouble:
-        options: dict[str, Any] = {"allow_redirects": False, "raise_for_status": False}
+        def work() -> _T | TokenFailure:
+            if _loop_is_running():
+                return _PATCHED
+            return asyncio.run(self._send(url, form, parse, expired))
+
+        return run_in_thread(work, daemon=True)
+
+    async def _send(
+        self, url: URL, form: Form, parse: Callable[[_Fields], _T | None], expired: Callable[[], bool]
+    ) -> _T | TokenFailure:
         try:
-            async with (
-                self._session_factory() as session,
-                session.post(url, data=form, headers=self._headers, timeout=self._timeout, **options) as response,
-            ):
-                return judge(response.status, response.headers, await response.read(), form, read)
+            async with self._session_factory() as session:
+                session.trace_configs.append(_check_before_sending(expired))
+                async with session.post(
+                    url, data=form, headers=self._headers, timeout=self._timeout, **self._options
+                ) as response:
+                    return parse_token_response(response.status, response.headers, await response.read(), form, parse)
+        except _LockExpiredError:
+            return TokenFailure("The lock of the token store expired before the request was sent.")
         except (aiohttp.ClientError, OSError) as error:
-            return _broken(error)
+            return _connection_failure(error)
+
+
+class _LockExpiredError(Exception):
+    """Stops a request whose token someone else may be sending."""
+
+
+def _check_before_sending(expired: Callable[[], bool]) -> aiohttp.TraceConfig:
+    """Check at the last possible moment: once there is a connection, when aiohttp serializes the headers."""
+
+    async def check(*_: object) -> None:
+        if expired():
+            raise _LockExpiredError
+
+    config = aiohttp.TraceConfig()
+    config.on_request_headers_sent.append(check)
+    config.freeze()
+    return config
+
+
+_PATCHED: Final = TokenFailure(
+    "Tokens are requested in a thread with its own event loop, but threads of this process run inside the calling"
+    " loop, as after gevent.monkey.patch_all(). Leave threads unpatched (thread=False), or pass a token provider of"
+    " your own. Nothing was sent.",
+    final=True,
+)
+
+
+def _loop_is_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def code_form(request: AuthorizationRequest, redirected_to: str) -> Form:
-    """What to send for the code with which a browser came back.
+    """Return the form to send for the code with which a browser came back.
 
-    Raises AuthorizationError if it came back with a refusal, without a code, or with the state of another request.
+    Raises:
+        AuthorizationError: The browser brought a refusal, no code, or the state of another request.
+
     """
     redirected_to = Secret(redirected_to)
     query = _query(redirected_to)
     if not hmac.compare_digest(query.get("state", Secret()).encode(), request.state.encode()):
-        raise AuthorizationError("the state that came back is not the one sent out: start again")
+        raise AuthorizationError("The state in the callback is not the one that was sent. Start again.")
     if error := query.get("error"):
         said = redact(query.get("error_description", Secret()))
-        raise AuthorizationError(f"authorization was refused: {error} {said}".rstrip(), error=str(error))
+        raise AuthorizationError(f"Authorization was refused: {error} {said}".rstrip(), error=str(error))
     if "code" not in query:
-        raise AuthorizationError("the browser came back without a code: start again")
+        raise AuthorizationError("The browser came back without a code. Start again.")
     form: Form = {
         "grant_type": "authorization_code",
         "code": query["code"],
@@ -194,45 +249,46 @@ def _query(url: str) -> dict[str, Secret]:
     return {name: Secret(value) for name, value in parse_qsl(query)}
 
 
-def judge(
+def parse_token_response(
     status: int,
     headers: Mapping[str, str],
     body: bytes,
     form: Form,
-    read: Callable[[_Fields], _T | None],
-) -> _T | Trouble:
-    """What `read` makes of a good answer, else what went wrong.
+    parse: Callable[[_Fields], _T | None],
+) -> _T | TokenFailure:
+    """Return what `parse` makes of a successful response, else the failure.
 
     It raises nothing, because its variables hold tokens in the clear.
     """
     fields = _fields(body)
     code = _text(fields, "error", "errorCode")
-    good = status // 100 == 2
-    if good and code is None and (value := read(fields)) is not None:
+    success = status // 100 == 2
+    if success and code is None and (value := parse(fields)) is not None:
         return value
     said = " ".join(filter(None, (code, _text(fields, "error_description", "errorSummary"))))
     for sent in form.values():
         if isinstance(sent, Secret):
             said = said.replace(sent, "***")
-    return Trouble(
-        f"the token host answered {status} {redact(said)[:200] or 'with nothing readable'}",
+    said = redact(said)[:200] or "an unreadable body"
+    return TokenFailure(
+        f"The authorization server responded with {status}: {said.rstrip('.')}.",
         code=code,
-        # Any other answer without a code speaks for a proxy, which may let the next request through.
+        # Any other response without a code suggests a proxy, which may let the next request through.
         final=status // 100 == 3 or (code is not None and status < 500 and status != 429),
-        lost=good and code is None,
-        delay=min(max(retry_after(headers) or 0.0, PACE), LONGEST_WAIT),
+        lost=success and code is None,
+        delay=min(max(retry_after(headers) or 0.0, MIN_DELAY), MAX_DELAY),
     )
 
 
-def _broken(error: Exception) -> Trouble:
-    """What a failed connection means; the exception itself goes no further, since it knows what was sent."""
+def _connection_failure(error: Exception) -> TokenFailure:
+    """Classify a failed connection; the exception itself is dropped, because it holds what was sent."""
     said = redact(f"{type(error).__name__}: {error}")
     unsent = isinstance(
         error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
     )
     kind = RequestTimeoutError if isinstance(error, TimeoutError) else TransportError
     cause = kind(said, maybe_applied=not unsent)
-    return Trouble(f"no answer came from the token host ({said})", lost=not unsent, cause=cause)
+    return TokenFailure(f"The authorization server did not respond ({said}).", lost=not unsent, cause=cause)
 
 
 def _fields(body: bytes) -> _Fields:
@@ -291,5 +347,5 @@ def _challenge(verifier: str) -> str:
 def _scope(scope: Iterable[str]) -> str:
     names = scope.split() if isinstance(scope, str) else list(scope)
     if "offline_access" not in names:
-        _logger.warning("without the scope offline_access the access token cannot be refreshed")
+        _LOG.warning("Without the scope offline_access the access token cannot be refreshed.")
     return " ".join(names)

@@ -1,4 +1,4 @@
-"""The token that all of this is about."""
+"""The access token and its companions."""
 
 import attrs
 
@@ -7,12 +7,12 @@ from cc_async._secrets import masked, secret
 
 @attrs.frozen
 class Token:
-    """An access token and what is needed to get the next one; its repr shows none of them."""
+    """An access token and what is needed to refresh it; its repr shows no secret."""
 
     access_token: str = attrs.field(converter=secret)
     refresh_token: str | None = attrs.field(default=None, converter=masked)
-    """None where the application did not ask for the scope `offline_access`."""
+    """None where the application did not request the scope `offline_access`."""
     expires_at: float | None = None
-    """When the access token ends, in seconds since the epoch; None where nobody said."""
+    """When the access token expires, in seconds since the epoch; None if unknown."""
     scope: str | None = None
-    """What the access token allows, separated by spaces."""
+    """The granted scopes, separated by spaces."""

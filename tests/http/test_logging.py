@@ -103,7 +103,7 @@ async def test_a_refresh_is_worth_an_information(caplog: pytest.LogCaptureFixtur
             async with hasty(box.base_url, auth) as cc:
                 await cc.contacts.counts()
                 await cc.contacts.counts()
-    assert lines(caplog) == [("INFO", "a new access token is in place")]
+    assert lines(caplog) == [("INFO", "A new access token is in use.")]
 
 
 # --- tracing -----------------------------------------------------------------------------------------------------

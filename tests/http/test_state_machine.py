@@ -106,7 +106,7 @@ class World:
         self.auth = OAuth2(
             box.client_id, client_secret=box.client_secret, refresh_token=box.refresh_token, token_url=box.token_url
         )
-        self.auth._clock, self.auth._sleep = self.clock, self.clock.sleep
+        self.auth._refresher.clock, self.auth._refresher.sleep = self.clock, self.clock.sleep
         retry = attrs.evolve(FAST, attempts=ATTEMPTS)
         self.cc = hasty(box.base_url, self.auth, rate_limiter=self.limiter, retry=retry, timeout=0.2)
         return self

@@ -16,9 +16,10 @@ from cc_async.errors import (
     TokenStoreError,
     TransportError,
 )
-from cc_async.oauth import provider as auth
+from cc_async.oauth import refresh
+from cc_async.oauth.file_store import FileTokenStore
 from cc_async.oauth.provider import OAuth2, StaticToken
-from cc_async.oauth.stores import FileTokenStore, MemoryTokenStore
+from cc_async.oauth.stores import MemoryTokenStore
 from cc_async.oauth.token import Token
 from cc_async.wire.urls import USER_AGENT
 
@@ -77,7 +78,7 @@ def make(server: TokenServer, time: Time) -> Any:
     def build(token: Token | None = None, **options: Any) -> OAuth2:
         options = {"store": MemoryTokenStore(token), "token_url": server.url, **options}
         oauth = OAuth2("the-app", **options)
-        oauth._clock, oauth._sleep = lambda: time.now, time.sleep
+        oauth._refresher.clock, oauth._refresher.sleep = lambda: time.now, time.sleep
         return oauth
 
     return build
@@ -245,10 +246,10 @@ class TestCancellation:
         oauth = make(store=store)
         async with store.lock():
             caller = asyncio.create_task(oauth.token("a0"))
-            while oauth._refreshing is None:  # noqa: ASYNC110 - it sets no Event
+            while oauth._refresher.refreshing is None:  # noqa: ASYNC110 - it sets no Event
                 await asyncio.sleep(0)
-            oauth._refreshing.cancel()
-            await asyncio.wait({oauth._refreshing})
+            oauth._refresher.refreshing.cancel()
+            await asyncio.wait({oauth._refresher.refreshing})
         assert await caller == "a1"
         assert server.refreshes == ["r0"]
 
@@ -258,13 +259,13 @@ class TestCancellation:
         oauth = make(lasting())
         caller = asyncio.create_task(oauth.token("a0"))
         await asyncio.to_thread(server.arrived.acquire)
-        assert oauth._refreshing is not None
+        assert oauth._refresher.refreshing is not None
         caller.cancel()
-        oauth._refreshing.cancel()
+        oauth._refresher.refreshing.cancel()
         server.gate.set()
-        await asyncio.wait({caller, oauth._refreshing})
+        await asyncio.wait({caller, oauth._refresher.refreshing})
         assert caller.cancelled()
-        assert oauth._refreshing.cancelled()
+        assert oauth._refresher.refreshing.cancelled()
         assert server.refreshes == ["r0"]
 
     async def test_while_a_store_of_ones_own_saves_makes_it_save_again(self, make: Any) -> None:
@@ -282,10 +283,10 @@ class TestCancellation:
         caller = asyncio.create_task(oauth.token("a0"))
         await store.saving.wait()
         caller.cancel()
-        assert oauth._refreshing is not None
-        oauth._refreshing.cancel()
-        await asyncio.wait({oauth._refreshing})
-        assert oauth._refreshing.cancelled()
+        assert oauth._refresher.refreshing is not None
+        oauth._refresher.refreshing.cancel()
+        await asyncio.wait({oauth._refresher.refreshing})
+        assert oauth._refresher.refreshing.cancelled()
         assert await store.load() == lasting(number=1)
 
     async def test_may_be_answered_by_closing_as_often_as_one_likes(self, make: Any) -> None:
@@ -331,7 +332,7 @@ class TestSharedStore:
         async def sleep(_: float) -> None:
             await store.save(lasting(number=7))
 
-        oauth._sleep = sleep
+        oauth._refresher.sleep = sleep
         assert await oauth.token("a0") == "a7"
         assert server.refreshes == ["r0"]
 
@@ -466,7 +467,7 @@ class TestHostTrouble:
     async def test_is_borne_four_times_at_most_one_a_second(self, make: Any, server: TokenServer, time: Time) -> None:
         server.replies.extend([HTML] * 8)
         oauth = make(lasting(0))
-        with pytest.raises(TokenRefreshError, match="answered 503 with nothing readable"):
+        with pytest.raises(TokenRefreshError, match="responded with 503: an unreadable body"):
             await oauth.token()
         assert len(server.forms) == 4
         assert time.slept == [1, 1, 1]
@@ -481,7 +482,7 @@ class TestHostTrouble:
 
     async def test_of_answers_that_are_lost_is_borne_once(self, make: Any, server: TokenServer) -> None:
         server.replies.extend([CUT] * 3)
-        with pytest.raises(TokenRefreshError, match="no answer came") as caught:
+        with pytest.raises(TokenRefreshError, match="did not respond") as caught:
             await make(lasting(0)).token()
         assert server.refreshes == ["r0", "r0"]
         cause = caught.value.__cause__
@@ -536,7 +537,7 @@ class TestHostTrouble:
     async def test_holds_up_no_caller_for_long_while_the_present_token_lives(
         self, make: Any, server: TokenServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(auth, "_PATIENCE", 0.05)
+        monkeypatch.setattr(refresh, "_EARLY_REFRESH_WAIT", 0.05)
         server.gate.clear()
         oauth = make(lasting(200))
         assert [await oauth.token() for _ in range(3)] == ["a0"] * 3

@@ -31,7 +31,7 @@ class Flow:
     def __init__(self, server: TokenServer, **options: Any) -> None:
         self.store = options.setdefault("store", MemoryTokenStore())
         self.oauth = OAuth2("the-app", token_url=server.url, device_url=server.url, **options)
-        self.oauth._clock, self.oauth._sleep = lambda: self.now, self.sleep
+        self.oauth._refresher.clock, self.oauth._refresher.sleep = lambda: self.now, self.sleep
         self.now = NOW
         self.slept: list[float] = []
 
@@ -176,7 +176,7 @@ class TestExchange:
         flow = Flow(server)
         request = flow.oauth.authorization_url(CALLBACK)
         assert (await flow.oauth.exchange(request, come_back(request))).refresh_token is None
-        assert "no refresh token was granted" in caplog.text
+        assert "No refresh token was granted" in caplog.text
 
 
 START = reply(

@@ -137,7 +137,7 @@ async def test_no_failure_shows_a_secret(
     async def hurry(_: float) -> None:
         await asyncio.sleep(0)
 
-    oauth._sleep = hurry
+    oauth._refresher.sleep = hurry
     server.replies.extend(replies)
     with pytest.raises(ConstantContactError) as caught:
         await act(oauth)
@@ -155,6 +155,6 @@ async def test_no_failure_to_connect_or_to_begin_shows_a_secret(url: str) -> Non
     options: dict[str, Any] = {"client_secret": "xx-secret", "refresh_token": "xx-refresh", "token_url": url}
     with pytest.raises(ConstantContactError) as caught:  # noqa: PT012 - either may raise
         oauth = OAuth2("the-app", **options)
-        oauth._sleep = hurry
+        oauth._refresher.sleep = hurry
         await oauth.token()
     assert exposed(caught.value) == []

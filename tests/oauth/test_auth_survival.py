@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from support.token_server import TokenServer
 
+from cc_async.oauth.file_store import FileTokenStore
 from cc_async.oauth.provider import OAuth2
-from cc_async.oauth.stores import FileTokenStore
 from cc_async.oauth.token import Token
 
 COMMAND = [sys.executable, "-X", "dev", "-W", "error"]
@@ -44,7 +44,7 @@ def number_in(path: Path) -> int:
 ONE_OF_MANY = """
 import asyncio, sys
 from cc_async.oauth.provider import OAuth2
-from cc_async.oauth.stores import FileTokenStore
+from cc_async.oauth.file_store import FileTokenStore
 
 async def main():
     oauth = OAuth2("the-app", token_url=sys.argv[1], store=FileTokenStore(sys.argv[2]))
@@ -88,7 +88,7 @@ def test_eight_processes_with_one_file_refresh_once(server: TokenServer, path: P
 EXECUTIONER = """
 import asyncio, json, os, random, signal, sys, time
 from cc_async.oauth.provider import OAuth2
-from cc_async.oauth.stores import FileTokenStore
+from cc_async.oauth.file_store import FileTokenStore
 
 url, path, rounds, seed = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 
@@ -214,6 +214,6 @@ class TestEndOfTheEventLoop:
         before = threading.active_count()
         oauth = OAuth2("the-app", token_url=server.url, store=FileTokenStore(path))
         asyncio.run(oauth.token("a0"))
-        ours = [thread for thread in threading.enumerate() if "in_thread" in repr(thread)]
+        ours = [thread for thread in threading.enumerate() if "run_in_thread" in repr(thread)]
         assert ours == []
         assert threading.active_count() <= before

@@ -15,8 +15,9 @@ import filelock
 import pytest
 
 from cc_async.errors import TokenStoreError
-from cc_async.oauth import stores
-from cc_async.oauth.stores import CheckedStore, FileTokenStore, MemoryTokenStore, TokenStore
+from cc_async.oauth import file_store
+from cc_async.oauth.file_store import FileTokenStore
+from cc_async.oauth.stores import CheckedStore, MemoryTokenStore, TokenStore
 from cc_async.oauth.token import Token
 
 TOKEN = Token("access-1", "refresh-1", expires_at=1_800_000_000.25, scope="contact_data offline_access")
@@ -297,14 +298,14 @@ class TestTokenFile:
     ) -> None:
         store = FileTokenStore(path)
         writing, go_on = threading.Event(), threading.Event()
-        replace = stores._replace
+        replace = file_store._replace
 
-        def slow(target: Path, token: Token) -> None:
+        def slow(target: Path, content: bytes, spare: Path) -> None:
             writing.set()
             go_on.wait(10)
-            replace(target, token)
+            replace(target, content, spare)
 
-        monkeypatch.setattr(stores, "_replace", slow)
+        monkeypatch.setattr(file_store, "_replace", slow)
         task = asyncio.create_task(store.save(TOKEN))
         await asyncio.to_thread(writing.wait)
         for _ in range(3):
@@ -325,7 +326,7 @@ class TestTokenFile:
             go_on.wait(10)
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(stores, "_replace", fail)
+        monkeypatch.setattr(file_store, "_replace", fail)
         task = asyncio.create_task(FileTokenStore(path).save(TOKEN))
         await asyncio.sleep(0)
         task.cancel()
@@ -343,7 +344,7 @@ class TestFileLock:
     async def test_keeps_other_processes_out_until_they_die(self, path: Path) -> None:
         code = (
             "import asyncio, sys\n"
-            "from cc_async.oauth.stores import FileTokenStore\n"
+            "from cc_async.oauth.file_store import FileTokenStore\n"
             "async def main():\n"
             "    async with FileTokenStore(sys.argv[1]).lock():\n"
             "        print('in', flush=True)\n"
@@ -372,7 +373,8 @@ class TestCheckedStore:
                 raise ConnectionError(f"SET {token.access_token}")
 
         with pytest.raises(TokenStoreError, match=r"failed to save \(ConnectionError\)") as caught:
-            await CheckedStore(Broken()).save_locked(TOKEN)
+            async with CheckedStore(Broken()).lock() as locked:
+                await locked.save(TOKEN)
         assert "access-1" not in str(caught.value)
         assert isinstance(caught.value.__cause__, ConnectionError)
 

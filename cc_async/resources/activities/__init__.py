@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from cc_async._tasks import in_thread
+from cc_async._tasks import run_in_thread
 from cc_async.errors import ActivityTimeoutError
 from cc_async.http.session import Session
 from cc_async.models.activities import Activity
@@ -133,7 +133,7 @@ class Activities:
             content, name = file, "contacts.csv"
         else:
             path = Path(file)
-            content, name = await in_thread(lambda: _start_of(path)), path.name
+            content, name = await run_in_thread(lambda: _start_of(path)), path.name
         call = calls.import_file(
             content, list_ids, filename=filename or name, sms_permission_to_send=sms_permission_to_send
         )
