@@ -1,6 +1,6 @@
 """Providers of access tokens: a static one, and OAuth 2.0 with refresh."""
 
-import ssl as ssl_module
+import ssl
 from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
@@ -52,8 +52,8 @@ class OAuth2(Flows):
     once, which loses the response to a refresh in flight, so that the next process has to send the same refresh
     token a second time, and a person must authorize again if the authorization server does not accept that.
 
-    `trust_env` uses the proxies of the environment, as in aiohttp; `ssl` is a context with your own certificate
-    authorities. `session_factory` replaces the session of a request altogether. It is called in a thread with its own
+    `trust_env` uses the proxies of the environment, as in aiohttp; `ssl_context` decides which certificates
+    are trusted. `session_factory` replaces the session of a request altogether. It is called in a thread with its own
     event loop, so it must create everything anew. It cannot be combined with `trust_env`.
 
     Raises:
@@ -74,7 +74,7 @@ class OAuth2(Flows):
         refresh_early: float = 300.0,
         timeout: float = 30.0,
         trust_env: bool = False,
-        ssl: ssl_module.SSLContext | None = None,
+        ssl_context: ssl.SSLContext | None = None,
         session_factory: Callable[[], aiohttp.ClientSession] | None = None,
     ) -> None:
         client_secret, refresh_token = masked(client_secret), masked(refresh_token)
@@ -87,7 +87,7 @@ class OAuth2(Flows):
             urls,
             timeout,
             session_factory or partial(aiohttp.ClientSession, trust_env=trust_env),
-            ssl_context=ssl,
+            ssl_context=ssl_context,
         )
         checked = CheckedStore(MemoryTokenStore() if store is None else store)
         self._refresher = Refresher(self._endpoint, checked, refresh_token, refresh_early)
