@@ -137,7 +137,7 @@ def _add_server(
 ) -> None:
     add, default = command.add_argument, "(default: %(default)s)"
     add("--contacts", type=_whole, default=contacts, metavar="N", help=f"how many the server holds {default}")
-    add("--latency", type=_seconds, default=latency, metavar="S", help=f"seconds that each answer takes {default}")
+    add("--latency", type=_seconds, default=latency, metavar="S", help=f"seconds that each response takes {default}")
     add("--rate", type=rate, default=4, metavar="N", help=f"requests it allows a second{none} {default}")
     add("--daily", type=daily, default=10_000, metavar="N", help=f"requests it allows a day{none} {default}")
     add("--seed", type=int, default=0, metavar="N", help=f"the same seed makes the same contacts {default}")

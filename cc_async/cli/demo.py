@@ -35,12 +35,12 @@ from cc_async.streams.pager import Page
 _ADDRESS = "ada.demo@example.com"
 
 
-class _Answered(Protocol):
+class _HasStatus(Protocol):
     @property
     def status(self) -> int: ...
 
 
-R = TypeVar("R", bound=_Answered)
+R = TypeVar("R", bound=_HasStatus)
 
 
 @attrs.frozen(kw_only=True)
@@ -55,10 +55,10 @@ class _Demo:
     rate: int
     daily: int
 
-    async def step(self, name: str, method: str, answer: Awaitable[R], tell: Callable[[R], str]) -> R:
+    async def step(self, name: str, method: str, call: Awaitable[R], tell: Callable[[R], str]) -> R:
         """Await one call of the client and tell in a line what came of it."""
         began = time.perf_counter()
-        response = await answer
+        response = await call
         self.line(name, f"{method} {response.status}", tell(response), began)
         return response
 
@@ -129,7 +129,7 @@ def _introduce(demo: _Demo) -> None:
     as_the_api = " (as the API does)" if (demo.rate, demo.daily) == (4, 10_000) else ""
     demo.console.print(f"A sandbox of the Constant Contact V3 API listens on {box.base_url}")
     demo.console.print(
-        f"It holds {len(box.store):,} contacts, takes {box.latency * 1e3:,.0f} ms for an answer, and allows"
+        f"It holds {len(box.store):,} contacts, takes {box.latency * 1e3:,.0f} ms to respond, and allows"
         f" {demo.rate:,} requests a second and {demo.daily:,} a day{as_the_api}."
     )
 
@@ -144,7 +144,7 @@ async def _one_contact(demo: _Demo) -> None:
         "request",
         "GET",
         demo.cc.request("GET", "/contact_lists", params={"limit": 1}),
-        lambda answer: f"found {answer.data['lists'][0]['name']!r} to sign up for",
+        lambda response: f"found {response.data['lists'][0]['name']!r} to sign up for",
     )
     created = await demo.step(
         "create",
@@ -154,7 +154,7 @@ async def _one_contact(demo: _Demo) -> None:
                 create_source="Account", first_name="Ada", email_address=EmailAddressInput(address=_ADDRESS)
             )
         ),
-        lambda answer: f"Ada is contact {(answer.data.contact_id or '')[:8]}...",
+        lambda response: f"Ada is contact {(response.data.contact_id or '')[:8]}...",
     )
     await demo.step(
         "create_or_update",
@@ -164,7 +164,7 @@ async def _one_contact(demo: _Demo) -> None:
                 email_address=_ADDRESS, last_name="Demo", list_memberships=[lists.data["lists"][0]["list_id"]]
             )
         ),
-        lambda answer: f"her sign-up {answer.data.action} the same contact",
+        lambda response: f"her sign-up {response.data.action} the same contact",
     )
     await _and_to_the_end(demo, created.data.contact_id or "")
 
@@ -175,10 +175,10 @@ async def _and_to_the_end(demo: _Demo, contact_id: str) -> None:
         "get",
         "GET",
         http.get(contact_id, include=["list_memberships"]),
-        lambda answer: (
-            f"{answer.data.first_name} {answer.data.last_name},"
-            f" {answer.data.email_address and answer.data.email_address.permission_to_send} consent,"
-            f" {len(answer.data.list_memberships or ())} list"
+        lambda response: (
+            f"{response.data.first_name} {response.data.last_name},"
+            f" {response.data.email_address and response.data.email_address.permission_to_send} consent,"
+            f" {len(response.data.list_memberships or ())} list"
         ),
     )
     await demo.step(
@@ -194,7 +194,7 @@ async def _and_to_the_end(demo: _Demo, contact_id: str) -> None:
                 email_address=EmailAddressInput(address=_ADDRESS),
             ),
         ),
-        lambda answer: f"her job title is {answer.data.job_title!r} now",
+        lambda response: f"her job title is {response.data.job_title!r} now",
     )
     await demo.step("delete", "DELETE", http.delete(contact_id), lambda _: "she is hidden from every list")
     await demo.step(
@@ -207,13 +207,13 @@ async def _and_to_the_end(demo: _Demo, contact_id: str) -> None:
 
 async def _counts(demo: _Demo) -> None:
     show.heading(demo.console, "How many contacts there are, by consent")
-    answer = await demo.step(
+    response = await demo.step(
         "counts",
         "GET",
         demo.cc.contacts.with_http_info.counts(),
-        lambda answer: f"{answer.data.total or 0:,} without the deleted ones",
+        lambda response: f"{response.data.total or 0:,} without the deleted ones",
     )
-    show.bars(demo.console, _figures(answer.data))
+    show.bars(demo.console, _figures(response.data))
 
 
 def _figures(counts: ContactCounts) -> list[tuple[str, int]]:

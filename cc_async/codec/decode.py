@@ -1,8 +1,8 @@
 """Bytes to models and requests to bytes.
 
-Answers are decoded straight into the attrs classes by msgspec. What it refuses, an odd timestamp or a number in a
-string, is read again by the tolerant converter, field by field: what cannot be read becomes None and is named as a
-`Problem`, and everything around it comes through. Both ways give equal objects.
+msgspec decodes responses straight into the attrs classes. What it refuses, such as an unusual timestamp or a number in
+a string, is read again field by field by the tolerant converter: a value that cannot be read becomes None and is listed
+as a `Problem`, without affecting the others. Both ways give equal objects.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ T = TypeVar("T")
 _SLICE = 20
 """Items decoded before the event loop may breathe: about half a millisecond."""
 _DIGITS = 4_300
-"""Digits that Python reads an int of, lest it take for ever."""
+"""Digits that Python converts to an int; more would take too long."""
 
 
 @attrs.frozen
@@ -75,13 +75,13 @@ def _decoder(cls: Any) -> msgspec.json.Decoder[Any]:
 
 
 def loads(body: bytes, *, exact: bool = False) -> Any:
-    """The JSON of a body as plain objects.
+    """Decode the JSON of a body into plain objects.
 
-    Bytes that are no UTF-8 are replaced, and NaN is a float, because one bad value must not cost the others; with
-    `exact` they are refused, because what is to be sent back must be what was read.
+    Invalid UTF-8 is replaced and NaN accepted, so one bad value cannot spoil the rest. `exact` rejects both, because
+    the data will be sent back.
 
     Raises:
-        DecodeError: the body is cut off, is no JSON, or is nested too deep to be read.
+        DecodeError: The body is truncated, not JSON, or nested too deeply to be read.
 
     """
     with contextlib.suppress(*_REFUSED):
@@ -89,20 +89,20 @@ def loads(body: bytes, *, exact: bool = False) -> Any:
     plain = _salvage(body, errors="replace", number=float)
     if exact:
         raise DecodeError(
-            "The answer holds bytes or numbers that JSON does not allow: it cannot be sent back as it is."
+            "The response holds bytes or numbers that JSON does not allow, so it cannot be sent back unchanged."
         )
     return plain
 
 
 def _loads_for_models(body: bytes) -> Any:
-    """As `loads`, but numbers know how they were written, and bytes that are no UTF-8 make their string unreadable."""
+    """As `loads`, but numbers keep their spelling, and invalid UTF-8 makes a string unreadable."""
     with contextlib.suppress(*_REFUSED):
         return _number_decoder.decode(body)
     return _salvage(body, errors="surrogateescape", number=Number)
 
 
 def _salvage(body: bytes, *, errors: str, number: Callable[[str], float]) -> Any:
-    """Read what msgspec refuses for one odd value: NaN, bad Unicode, a bare line break, a number without end."""
+    """Read JSON that msgspec refuses because of one value: NaN, invalid Unicode, a bare line break, a huge number."""
     try:
         return json.loads(
             body.decode("utf-8-sig", errors),
@@ -111,27 +111,27 @@ def _salvage(body: bytes, *, errors: str, number: Callable[[str], float]) -> Any
             parse_float=number,
         )
     except RecursionError:
-        failure = DecodeError("The answer is nested too deep to be read.")
+        error = DecodeError("The response is nested too deeply to be read.")
     except ValueError:
         what = "is empty" if not body.strip() else "is HTML" if body.lstrip()[:1] == b"<" else "is not valid JSON"
-        failure = DecodeError(f"The body of the answer {what}.", malformed=True)
-    raise failure  # out here, because json's own error holds the whole body, and would go along as its context
+        error = DecodeError(f"The body of the response {what}.", malformed=True)
+    raise error  # out here, because json's own error holds the whole body, and would go along as its context
 
 
 def _structure(plain: Any, cls: type[T]) -> Decoded[T]:
-    """Read plain JSON into a model, with all the trouble there was."""
+    """Read plain JSON into a model, with every problem found on the way."""
     try:
-        value, troubles = structure(plain, cls)
-    except UnreadableError as trouble:
-        raise DecodeError(f"The answer is not what the API promises: {trouble}.") from None
-    return Decoded(value, tuple(Problem("$" + path, reason) for path, reason in troubles))
+        value, found = structure(plain, cls)
+    except UnreadableError as error:
+        raise DecodeError(f"The response is not what the API documents: {error}.") from None
+    return Decoded(value, tuple(Problem("$" + path, reason) for path, reason in found))
 
 
 def decode(body: Any, cls: type[T]) -> Decoded[T]:
     """Read JSON, or a plain object that `loads` gave, into a model.
 
     Raises:
-        DecodeError: the body is no JSON, or an object stands where an array belongs or the other way round.
+        DecodeError: The body is not JSON, or holds an object in place of an array or the other way round.
 
     """
     if isinstance(body, (bytes, msgspec.Raw)):
@@ -183,8 +183,8 @@ def read_page(body: bytes, shape: PageShape) -> Envelope:
 def _count(value: Any, name: str | None) -> tuple[int | None, tuple[Problem, ...]]:
     try:
         total = None if value is None else read_int(value)
-    except UnreadableError as trouble:
-        return None, (Problem(f"$.{name}", str(trouble)),)
+    except UnreadableError as error:
+        return None, (Problem(f"$.{name}", str(error)),)
     if total is not None and total < 0:
         return None, (Problem(f"$.{name}", "a negative number"),)
     return total, ()
@@ -201,8 +201,8 @@ async def decode_items(raws: list[Any], model: type[T], name: str) -> Decoded[li
         except (*_REFUSED, TypeError):  # TypeError: the items of a page that was salvaged are plain objects
             try:
                 decoded = _tolerantly(raw, model)
-            except DecodeError as trouble:
-                problems.append(Problem(f"$.{name}[{index}]", str(trouble)))
+            except DecodeError as error:
+                problems.append(Problem(f"$.{name}[{index}]", str(error)))
             else:
                 items.append(decoded.value)
                 problems += (problem.below(f"$.{name}[{index}]") for problem in decoded.problems)
@@ -228,18 +228,18 @@ def to_plain(value: Any) -> Any:
 
 
 def dumps(request: Any) -> bytes:
-    """A request as JSON: fields that are None are left out, empty lists stay.
+    """Encode a request as JSON: fields that are None are left out, empty lists stay.
 
     Raises:
-        InvalidRequestError: it holds what JSON has no form for.
+        InvalidRequestError: It holds a value that JSON cannot represent.
 
     """
     try:
         return msgspec.json.encode(to_plain(request), enc_hook=_subclass)
     except InvalidRequestError:
         raise
-    except (TypeError, ValueError, AttributeError, RecursionError) as trouble:
-        raise InvalidRequestError(f"The request cannot be written as JSON: {trouble}") from None
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise InvalidRequestError(f"The request cannot be written as JSON: {error}.") from None
 
 
 def _subclass(value: Any) -> Any:

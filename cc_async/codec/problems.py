@@ -14,7 +14,7 @@ _SHOWN = 5
 
 @attrs.frozen
 class Problem:
-    """A value of an answer that could not be read: a field became None, an entry of a list was left out."""
+    """A value of a response that could not be read: a field became None, an entry of a list was left out."""
 
     path: str
     """Where it stood, such as `$.contacts[3].created_at`."""
@@ -32,7 +32,7 @@ def report(problems: Iterable[Problem], *, strict: bool) -> None:
     if not found:
         return
     places = "; ".join(f"{problem.path}: {problem.reason}" for problem in found[:_SHOWN])
-    message = f"{len(found)} value(s) of the answer could not be read, and were left out or became None ({places})"
+    message = f"{len(found)} value(s) of the response could not be read and were left out or became None ({places})"
     if strict:
         raise DecodeError(message + ".", path=found[0].path)
     _LOG.warning(message)

@@ -50,7 +50,7 @@ class Number(float):
         return number
 
 
-_troubles: ContextVar[list[tuple[str, str]]] = ContextVar("troubles")
+_problems: ContextVar[list[tuple[str, str]]] = ContextVar("problems")
 _KINDS = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
 
 
@@ -68,21 +68,21 @@ def structure(plain: Any, cls: type[T]) -> tuple[T, list[tuple[str, str]]]:
         UnreadableError: it is no object where one belongs, or no array.
 
     """
-    token = _troubles.set([])
+    token = _problems.set([])
     try:
-        return _converter().structure(plain, cls), _troubles.get()
+        return _converter().structure(plain, cls), _problems.get()
     finally:
-        _troubles.reset(token)
+        _problems.reset(token)
 
 
 def _read(value: Any, hook: Callable[[Any, Any], T], cls: Any, path: str) -> T | None:
-    """Read one value below the present one; trouble in it is recorded and costs no more than the value."""
-    found = _troubles.get()
+    """Read one value below the present one; a problem in it is recorded and affects only this value."""
+    found = _problems.get()
     before = len(found)
     try:
         result = hook(value, cls)
-    except UnreadableError as trouble:
-        found.append((path, str(trouble)))
+    except UnreadableError as error:
+        found.append((path, str(error)))
         return None
     if len(found) > before:
         found[before:] = [(path + below, reason) for below, reason in found[before:]]
@@ -232,7 +232,7 @@ def _origin(cls: Any) -> Any:
 
 @functools.cache
 def _converter() -> "cattrs.Converter":
-    # Imported with the first request that has a body, or the first odd value: it is a sixth of the time to import us.
+    # Imported with the first request body or malformed value, because it takes a sixth of the import time.
     import cattrs  # noqa: PLC0415
     from cattrs.gen import make_dict_unstructure_fn  # noqa: PLC0415
 
