@@ -1,5 +1,6 @@
 """The client: one object to make, use in an `async with`, and close."""
 
+import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from functools import cached_property
@@ -13,6 +14,7 @@ from cc_async._secrets import Secret, redact
 from cc_async.codec.decode import Decoded, dumps, loads
 from cc_async.errors import DecodeError
 from cc_async.http.call import Answer, ApiResponse, Call
+from cc_async.http.options import check_request
 from cc_async.http.retry import Idempotency, RetryPolicy, is_write
 from cc_async.http.session import BASE_URL, Session
 from cc_async.limits.protocol import Limiter
@@ -22,6 +24,7 @@ from cc_async.resources._download import download, media_type
 from cc_async.streams.collection import Collection
 from cc_async.streams.pager import Pager
 from cc_async.wire.links import resolve_path
+from cc_async.wire.urls import query_values
 
 if TYPE_CHECKING:
     from cc_async.resources.account import Account
@@ -41,6 +44,10 @@ class ConstantContact:
     same API key, because the limit is the key's. `timeout` is in seconds, for one attempt, without the wait at the
     limiter. `strict` raises a DecodeError where a value cannot be read, instead of leaving it None.
 
+    `trust_env` uses the proxies of the environment (`HTTPS_PROXY`, `NO_PROXY`) and `~/.netrc` as aiohttp does, and
+    `ssl_context` decides which certificates are trusted. `allow_insecure_http` sends tokens over plain HTTP to other
+    machines, for a sandbox in a private network; the provider's own hosts never get them so.
+
     Raises:
         InvalidRequestError: `base_url` would send the token unprotected, or a number makes no sense.
 
@@ -56,6 +63,9 @@ class ConstantContact:
         retry: RetryPolicy | None = None,
         timeout: float = 30.0,
         strict: bool = False,
+        trust_env: bool = False,
+        ssl_context: ssl.SSLContext | None = None,
+        allow_insecure_http: bool = False,
     ) -> None:
         auth = Secret(auth) if isinstance(auth, str) else auth  # this frame may end in a traceback
         self._session = Session(
@@ -66,6 +76,9 @@ class ConstantContact:
             retry=retry,
             timeout=timeout,
             strict=strict,
+            trust_env=trust_env,
+            ssl_context=ssl_context,
+            allow_insecure_http=allow_insecure_http,
         )
 
     # The operations of a noun and their models are imported with its first use: they are most of the package.
@@ -140,8 +153,9 @@ class ConstantContact:
     ) -> ApiResponse[Any]:
         """Send any request of the API, with the same token, limit and retries.
 
-        `path` is one below the base URL, such as `/contact_lists`, or the `href` of a link in an answer. A sequence in
-        `params` is sent as several parameters. `json` may hold models too; the data is plain JSON, None without a body.
+        `path` is one below the base URL, such as `/contact_lists`, or the `href` of a link in an answer. A sequence, a
+        set or a generator in `params` is sent as several parameters, an aware datetime as UTC. `json` may hold models
+        too; the data is plain JSON, None without a body.
 
         `idempotent` says whether the request may be sent again once the server may have carried it out: by default
         reads and DELETE may, other writes may not. A DELETE that is repeated and finds nothing (404) has succeeded.
@@ -150,6 +164,7 @@ class ConstantContact:
             InvalidRequestError: the path leads out of the API.
 
         """
+        check_request(method, path, params)
         body = None if json is None else dumps(json)
         method = method.upper()
         repeatable = method == "DELETE" or not is_write(method) if idempotent is None else idempotent
@@ -182,11 +197,13 @@ class ConstantContact:
             InvalidRequestError: The path leads out of the API.
 
         """
+        check_request("GET", path, params)
         route = resolve_path(self._session.base_url, path)
         collection = Collection(
             path=route.partition("?")[0], items=items, model=dict[str, Any], key=lambda _: None, total=total
         )
-        query = parse_qs(route.partition("?")[2]) | dict(params or {})
+        query = parse_qs(route.partition("?")[2])
+        query |= {name: query_values(name, value) for name, value in (params or {}).items()}
         return stream(self._session, collection, query, start=start)
 
     async def download(
@@ -201,6 +218,7 @@ class ConstantContact:
             InvalidRequestError: The path leads out of the API.
 
         """
+        check_request("GET", path, params)
         call = download(resolve_path(self._session.base_url, path, params), accept=accept)
         async with aclosing(self._session.download(call)) as chunks:
             async for chunk in chunks:

@@ -38,7 +38,8 @@ from datetime import datetime
 from typing import Any
 
 import attrs
-from multidict import CIMultiDict
+
+from cc_async._headers import Headers
 
 BODY_LIMIT = 4_096
 """How many characters of an error answer's body an exception keeps."""
@@ -95,7 +96,7 @@ class ApiError(ConstantContactError):
         super().__init__(message)
         self.status = status
         self.errors = errors
-        self.headers = CIMultiDict(headers or {})
+        self.headers = Headers(headers or {})
         self.body = body[:BODY_LIMIT]
         self.maybe_applied = maybe_applied
 

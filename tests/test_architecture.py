@@ -25,7 +25,7 @@ ROOMS = [
     *("codec",),
     *("wire",),
     *("models",),
-    *("_tasks", "_secrets", "errors", "_version"),
+    *("_tasks", "errors", "_headers", "_secrets", "_version"),
 ]
 """From the top down: a folder, or a file that has none, may import what stands below it."""
 FILES = sorted(ROOT.rglob("*.py"))

@@ -5,7 +5,7 @@ import contextlib
 import copy
 import io
 import logging
-import math
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
@@ -13,6 +13,7 @@ import aiohttp
 import attrs
 from yarl import URL
 
+from cc_async._headers import Headers
 from cc_async._secrets import Secret, redact
 from cc_async.codec.problems import report
 from cc_async.errors import (
@@ -26,8 +27,9 @@ from cc_async.errors import (
     TransportError,
 )
 from cc_async.http.call import Answer, ApiResponse, Call, T
+from cc_async.http.options import check_auth, check_parts, check_timeout
 from cc_async.http.retry import RetryPolicy, is_write
-from cc_async.http.transport import Progress, start_of, transport_error
+from cc_async.http.transport import DECODED, Progress, start_of, transport_error
 from cc_async.limits.local import RateLimiter
 from cc_async.limits.protocol import Limiter
 from cc_async.oauth.provider import OAuth2, StaticToken, TokenProvider
@@ -56,11 +58,18 @@ class Session:
         retry: RetryPolicy | None = None,
         timeout: float = 30.0,
         strict: bool = False,
+        trust_env: bool = False,
+        ssl_context: ssl.SSLContext | None = None,
+        allow_insecure_http: bool = False,
     ) -> None:
         auth = Secret(auth) if isinstance(auth, str) else auth  # this frame may end in a traceback
-        self.base_url = check_endpoint(base_url)
-        if not 0 < timeout < math.inf:
-            raise InvalidRequestError("timeout must be greater than 0 seconds, and finite.")
+        check_auth(auth)
+        check_parts(client_session, rate_limiter, retry)
+        timeout = check_timeout(timeout)
+        if client_session is not None and (trust_env or ssl_context is not None):
+            raise InvalidRequestError("Set trust_env and the SSL context on the client_session, which brings its own.")
+        self.base_url = check_endpoint(base_url, allow_insecure_http=allow_insecure_http)
+        self._trust_env, self._ssl_context = trust_env, ssl_context
         self.strict = strict
         self.rate_limiter = RateLimiter() if rate_limiter is None else rate_limiter
         self._auth = StaticToken(auth) if isinstance(auth, str) else auth
@@ -173,10 +182,12 @@ class Session:
             )
             status = str(response.status)
             if call.streamed and response.status < 300:
-                return Answer(response.status, response.headers, b"", response)
+                return Answer(response.status, Headers(response.headers), b"", response)
             async with response:
                 body = await (response.read() if response.status < 300 else start_of(response))
-                return Answer(response.status, response.headers, body)
+                if response.status >= 300:  # a debugging proxy may echo the request
+                    body = body.replace(token.encode(), b"<token>")
+                return Answer(response.status, Headers(response.headers, hide=token), body)
         except (aiohttp.ClientError, OSError, ValueError) as trouble:
             if isinstance(trouble, aiohttp.ClientError | OSError) or progress.sending:
                 raise transport_error(trouble, write=progress.write)  # noqa: B904  # it has its cause
@@ -221,6 +232,9 @@ class Session:
             answer = attrs.evolve(
                 answer, body=b""
             )  # an earlier attempt has succeeded, although the body says otherwise
+        elif (coding := answer.headers.get("Content-Encoding", "").lower()) not in DECODED:
+            reason = f"The response has the unknown content coding {redact(coding)[:50]!r}."
+            raise DecodeError(reason, malformed=True)
         elif answer.body[:64].lstrip().startswith(b"<"):
             raise DecodeError("A page of HTML came instead of the answer.", malformed=True)
         decoded = call.parse(answer)
@@ -298,8 +312,9 @@ class Session:
             return self._lent
         if self._own is None:
             # No limit to the pool, because the rate limiter bounds the requests; no cookies, because tokens do it all.
-            connector = aiohttp.TCPConnector(limit=0)
-            self._own = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+            connector = aiohttp.TCPConnector(limit=0, ssl=True if self._ssl_context is None else self._ssl_context)
+            cookies = aiohttp.DummyCookieJar()
+            self._own = aiohttp.ClientSession(connector=connector, cookie_jar=cookies, trust_env=self._trust_env)
         return self._own
 
     async def close(self) -> None:

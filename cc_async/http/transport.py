@@ -30,6 +30,17 @@ _PERMANENT = (
     aiohttp.InvalidURL,
     aiohttp.NonHttpUrlClientError,
 )
+DECODED = frozenset({"", "identity", "gzip", "x-gzip", "deflate", "br", "zstd"})
+"""Content codings that aiohttp decodes, or refuses by itself where a package for them is missing."""
+_REASONS = {
+    "got more than": "its headers are too large",
+    "too many": "its headers are too large",
+    "content-encoding": "its content coding is broken or unknown",
+    "content-length": "it has a wrong Content-Length, or two of them",
+    "transfer-encoding": "its transfer encoding is broken",
+    "not enough data": "it was cut off",
+}
+"""What aiohttp's messages, which quote the response, mean."""
 _ERROR_BODY = 65_536
 """Bytes read of an error answer; what is longer costs the connection."""
 
@@ -41,6 +52,7 @@ class ConnectionBroken(aiohttp.ServerConnectionError):
 def transport_error(trouble: BaseException, *, write: bool) -> TransportError:
     """The exception for a failure of aiohttp, of a socket or of a clock; nothing of the request stays in its cause."""
     cause = trouble.__cause__ if isinstance(trouble, ConnectionBroken) and trouble.__cause__ else trouble
+    reason = _reason(cause)
     _forget_request(cause)
     never_sent = isinstance(cause, _NEVER_SENT) and not isinstance(cause, aiohttp.RedirectClientError)
     maybe_applied = write and not never_sent
@@ -51,11 +63,21 @@ def transport_error(trouble: BaseException, *, write: bool) -> TransportError:
         failure: TransportError = RequestTimeoutError(f"{what} within the time-out.{hint}", **fields)
     else:
         what = "No connection could be made" if never_sent else "The connection broke before the answer was complete"
+        if reason is not None and not never_sent:
+            what = "The response could not be read"
         said = cause.strerror if isinstance(cause, OSError) else None
-        why = ": ".join(filter(None, (type(cause).__name__, said)))
+        why = ": ".join(filter(None, (type(cause).__name__, said or reason)))
         failure = TransportError(f"{what} ({why}).{hint}", **fields)
     failure.__cause__ = cause
     return failure
+
+
+def _reason(cause: BaseException) -> str | None:
+    """What was wrong with a response, where aiohttp says so; its words are not passed on, since they quote it."""
+    if not isinstance(cause, aiohttp.ClientResponseError | aiohttp.ClientPayloadError):
+        return None
+    said = str(cause).lower()
+    return next((reason for words, reason in _REASONS.items() if words in said), None)
 
 
 async def start_of(response: aiohttp.ClientResponse) -> bytes:

@@ -44,7 +44,12 @@ def resolve_link(base: URL, href: str) -> str:
 
     """
     origin = _ORIGIN.match(href)[0]  # type: ignore[index]  # it may be empty, so it always matches
-    if _UNFIT.search(href) or (origin and not _same_origin(base, origin)):
+    if unfit := _UNFIT.search(href):
+        raise PaginationError(
+            f"The link to the next page holds {unfit[0]!a}, which no URL may hold, and was not followed.",
+            url=without_query(href),
+        )
+    if origin and not _same_origin(base, origin):
         raise PaginationError(
             "The link to the next page leads to another server and was not followed.", url=without_query(href)
         )

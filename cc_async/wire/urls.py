@@ -1,21 +1,27 @@
 """URLs, path segments and queries, as pure functions."""
 
 import contextlib
+import enum
 import ipaddress
-from collections.abc import Iterable, Mapping
+import math
+import re
+import sys
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+import aiohttp
 from yarl import URL
 
 from cc_async._version import __version__
-from cc_async.errors import (
-    InvalidRequestError,
-)
+from cc_async.errors import InvalidRequestError
 
-USER_AGENT = f"cc-async/{__version__} (+https://pypi.org/project/cc-async/)"
-"""Sent with every request: the token host refuses the default of some HTTP clients."""
+USER_AGENT = f"cc-async/{__version__} Python/{sys.version_info[0]}.{sys.version_info[1]} aiohttp/{aiohttp.__version__}"
+"""Sent with every request: the authorization server refuses the default of some HTTP clients."""
+_PROVIDER = re.compile(r"(.*\.)?(constantcontact\.com|cc\.email)\.?", re.IGNORECASE)
+"""Hosts that never see a token in plain HTTP."""
 
 
 def is_loopback(url: URL) -> bool:
@@ -27,20 +33,25 @@ def is_loopback(url: URL) -> bool:
         return host == "localhost"
 
 
-def check_endpoint(url: str | URL) -> URL:
-    """An endpoint to send secrets to.
+def check_endpoint(url: str | URL, *, allow_insecure_http: bool = False) -> URL:
+    """Return an endpoint to which secrets can be sent.
+
+    `allow_insecure_http` permits plain HTTP to other machines too, but never to the provider's own hosts.
 
     Raises:
-        InvalidRequestError: it is no absolute URL, holds a password, or is plain HTTP to another machine.
+        InvalidRequestError: It is not an absolute URL, holds a password, or is plain HTTP to another machine.
 
     """
+    if not isinstance(url, str | URL):
+        raise InvalidRequestError(f"An endpoint must be a URL as a string, not {type(url).__name__}.")
     try:
         parsed = URL(url)
     except ValueError:
         raise InvalidRequestError("The endpoint is not a URL.") from None
     if parsed.user or parsed.password or parsed.query_string or parsed.fragment or not parsed.host:
         raise InvalidRequestError("An endpoint is an absolute URL without user, query or fragment.")
-    if parsed.scheme != "https" and not (parsed.scheme == "http" and is_loopback(parsed)):
+    insecure = is_loopback(parsed) or (allow_insecure_http is True and not _PROVIDER.fullmatch(parsed.host))
+    if parsed.scheme != "https" and not (parsed.scheme == "http" and insecure):
         raise InvalidRequestError(
             f"{parsed.scheme}://{parsed.host} would send tokens unprotected: use https (http only to this machine)."
         )
@@ -104,19 +115,47 @@ def csv(name: str, value: str | Iterable[str], *, at_most: int | None = None) ->
     return text
 
 
-def query(params: Mapping[str, Any]) -> str:
-    """A query string in which `+` travels as `%2B`; None is left out, booleans are true and false.
+def query_values(name: str, value: Any) -> list[str]:
+    """Return the values of one parameter: none for None, several for a sequence, a set or a generator.
+
+    Booleans are true and false, aware datetimes UTC with a `Z`; a set has no order of its own and is sorted.
 
     Raises:
-        InvalidRequestError: a value is no text that a URL can carry.
+        InvalidRequestError: A value has no one way to be written in a URL.
 
     """
-    pairs = []
-    for name, value in params.items():
-        for item in value if isinstance(value, (list, tuple)) else [value]:
-            text = str(item).lower() if isinstance(item, bool) else str(item)
-            if item is not None:
-                pairs.append((name, text))
+    several = isinstance(value, list | tuple | set | frozenset | Iterator)
+    texts = [_query_value(name, item) for item in (value if several else [value]) if item is not None]
+    return sorted(texts) if isinstance(value, set | frozenset) else texts
+
+
+def _query_value(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, enum.Enum):
+        return _query_value(name, value.value)
+    if isinstance(value, datetime):
+        if value.utcoffset() is None:
+            raise InvalidRequestError(f"The parameter {name!r} needs an aware datetime, such as datetime.now(UTC).")
+        return timestamp(value)
+    if isinstance(value, str | int | uuid.UUID) or (isinstance(value, float) and math.isfinite(value)):
+        return str(value)
+    raise InvalidRequestError(
+        f"The parameter {name!r} takes strings, finite numbers, booleans, aware datetimes or several of them,"
+        f" not {type(value).__name__}."
+    )
+
+
+def query(params: Mapping[str, Any]) -> str:
+    """A query string in which `+` travels as `%2B`; the values are those of `query_values`.
+
+    Raises:
+        InvalidRequestError: A value or a name cannot be written in a URL.
+
+    """
+    if not all(isinstance(name, str) for name in params):
+        raise InvalidRequestError("The names of parameters must be strings.")
+    pairs = [(name, text) for name, value in params.items() for text in query_values(name, value)]
     try:
         return "&".join(f"{quote(name, safe='')}={quote(text, safe=',:')}" for name, text in pairs)
     except UnicodeEncodeError:

@@ -1,9 +1,11 @@
 """The ten operations: what each sends, byte for byte, and what it makes of the answer."""
 
 import json
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import aiohttp
 import attrs
 import pytest
 from support.contract_table import BASE_URL, ERRORS, OPERATIONS, SOME_ID, UUID, ErrorAnswer, Operation
@@ -29,6 +31,9 @@ from cc_async import (
 from cc_async.codec.decode import decode
 from cc_async.resources.contacts import ContactsWithHttpInfo
 
+USER_AGENT = (
+    f"cc-async/{cc_async.__version__} Python/{sys.version_info[0]}.{sys.version_info[1]} aiohttp/{aiohttp.__version__}"
+)
 HEADERS = {"x-amzn-RequestId": "r1"}
 CREATE = CreateContactRequest(create_source="Account", first_name="Ada")
 SIGN_UP = CreateOrUpdateContactRequest(list_memberships=[UUID], email_address="ada+x@example.com")
@@ -140,7 +145,7 @@ def expected(use: Use) -> Sent:
     headers = {
         "Authorization": "Bearer t0k3n",
         "Accept": "application/json",
-        "User-Agent": f"cc-async/{cc_async.__version__} (+https://pypi.org/project/cc-async/)",
+        "User-Agent": USER_AGENT,
     } | ({"Content-Type": "application/json"} if use.body is not None else {})
     return Sent(use.operation.method, BASE_URL + use.url, headers, use.body)
 

@@ -3,9 +3,11 @@
 import inspect
 import json
 import re
+import sys
 from operator import attrgetter
 from typing import Any, get_args
 
+import aiohttp
 import attrs
 import pytest
 from support.http_stub import Answers, Sent, client
@@ -36,6 +38,9 @@ from cc_async.resources.lists import Lists
 from cc_async.resources.segments import Segments
 from cc_async.resources.tags import Tags
 
+USER_AGENT = (
+    f"cc-async/{cc_async.__version__} Python/{sys.version_info[0]}.{sys.version_info[1]} aiohttp/{aiohttp.__version__}"
+)
 HEADERS = {"x-amzn-RequestId": "r1"}
 A, B = "a-id", "b-id"
 CRITERIA_TEXT = json.dumps(CRITERIA, separators=(",", ":"), ensure_ascii=False)
@@ -311,7 +316,7 @@ def expected(each: Use) -> Sent:
     headers = {
         "Authorization": "Bearer t0k3n",
         "Accept": "application/json",
-        "User-Agent": f"cc-async/{cc_async.__version__} (+https://pypi.org/project/cc-async/)",
+        "User-Agent": USER_AGENT,
     } | ({} if body is None else {"Content-Type": "application/json"})
     return Sent(each.operation.method, BASE_URL + each.path, headers, body)
 
