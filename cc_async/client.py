@@ -44,8 +44,8 @@ class ConstantContact:
     same API key, because the limit is the key's. `timeout` is in seconds, for one attempt, without the wait at the
     limiter. `strict` raises a DecodeError where a value cannot be read, instead of leaving it None.
 
-    `trust_env` uses the proxies of the environment (`HTTPS_PROXY`, `NO_PROXY`) and `~/.netrc` as aiohttp does, and
-    `ssl_context` decides which certificates are trusted. `allow_insecure_http` sends tokens over plain HTTP to other
+    `trust_env` uses the proxies of the environment (`HTTPS_PROXY`, `NO_PROXY`) as aiohttp does, and `ssl_context`
+    decides which certificates are trusted; give an `OAuth2` the same. `allow_insecure_http` sends tokens over plain HTTP to other
     machines, for a sandbox in a private network; the provider's own hosts never get them so.
 
     Raises:

@@ -17,6 +17,7 @@ from support.contract_table import CONFLICT, ERRORS, UUID, ErrorAnswer
 import cc_async
 from cc_async import (
     Activity,
+    ActivityFailedError,
     ActivityTimeoutError,
     ApiError,
     AuthenticationError,
@@ -351,6 +352,7 @@ FIELDS: dict[type[ConstantContactError], dict[str, Any]] = {
     PaginationError: {"url": "/v3/contacts"},
     ContactChangedError: {"contact_id": UUID},
     ActivityTimeoutError: {"activity": Activity(activity_id=UUID)},
+    ActivityFailedError: {"activity": Activity(activity_id=UUID)},
 }
 API_FIELDS = {
     "status": 429,
