@@ -45,8 +45,8 @@ class ConstantContact:
     limiter. `strict` raises a DecodeError where a value cannot be read, instead of leaving it None.
 
     `trust_env` uses the proxies of the environment (`HTTPS_PROXY`, `NO_PROXY`) as aiohttp does, and `ssl_context`
-    decides which certificates are trusted; give an `OAuth2` the same. `allow_insecure_http` sends tokens over plain HTTP to other
-    machines, for a sandbox in a private network; the provider's own hosts never get them so.
+    decides which certificates are trusted; give an `OAuth2` the same. `allow_insecure_http` sends tokens over plain
+    HTTP to other machines, for a sandbox in a private network; the provider's own hosts never get them so.
 
     Raises:
         InvalidRequestError: `base_url` would send the token unprotected, or a number makes no sense.
