@@ -20,6 +20,7 @@
     │  └─ TokenRefreshError         no new access token could be had
     │     └─ ReauthorizationRequiredError  a person must authorize again
     ├─ TokenStoreError              the token store failed
+    │  └─ LockLostError             its lock was lost before anything was sent
     ├─ InvalidRequestError          refused before it was sent (also a ValueError)
     ├─ ClientClosedError            the client was closed
     ├─ DecodeError                  the answer was not what the API promises
@@ -217,6 +218,10 @@ class ReauthorizationRequiredError(TokenRefreshError):
 
 class TokenStoreError(ConstantContactError):
     """The token store could not be read, written or locked."""
+
+
+class LockLostError(TokenStoreError):
+    """The lock of a token store expired, or passed to another process, before anything was sent."""
 
 
 class InvalidRequestError(ConstantContactError, ValueError):

@@ -9,9 +9,15 @@ from typing import Any, Final, TypeVar
 import attrs
 
 from cc_async._tasks import wait_uncancelled
-from cc_async.errors import AuthorizationError, ReauthorizationRequiredError, TokenRefreshError, TokenStoreError
+from cc_async.errors import (
+    AuthorizationError,
+    LockLostError,
+    ReauthorizationRequiredError,
+    TokenRefreshError,
+    TokenStoreError,
+)
 from cc_async.oauth.endpoint import MAX_DELAY, Form, TokenEndpoint, TokenFailure
-from cc_async.oauth.stores import CheckedStore, LockedStore, LockLostError
+from cc_async.oauth.stores import CheckedStore, LockedStore
 from cc_async.oauth.token import Token
 
 _MAX_ATTEMPTS: Final = 4

@@ -63,10 +63,6 @@ class Lease(Protocol):
         """Save unless the store has a newer token, and return the token that the store then holds."""
 
 
-class LockLostError(TokenStoreError):
-    """The lock of a token store expired, or passed to another process, before anything was sent."""
-
-
 class MemoryTokenStore:
     """Keeps the token in memory, for one process.
 
