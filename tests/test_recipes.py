@@ -125,6 +125,62 @@ def test_every_recipe_is_code_that_can_be_read_at_a_glance() -> None:
         assert len(block.splitlines()) < 80
 
 
+# The recipe with a refreshing token on the same small disk, which another program fills during the refresh.
+FILLED_UP_MEANWHILE = """
+from cc_async import FileTokenStore, OAuth2
+from cc_async.oauth.endpoint import TokenEndpoint
+auth = OAuth2(os.environ["CLIENT_ID"], client_secret=os.environ["CLIENT_SECRET"], token_url=os.environ["TOKEN_URL"],
+              refresh_token=os.environ["REFRESH_TOKEN"], store=FileTokenStore("token.json"))
+init, request_token = ConstantContact.__init__, TokenEndpoint.request_token
+ConstantContact.__init__ = lambda cc, _, **options: init(cc, auth, **options)
+ConstantContact.__init__.__kwdefaults__ = None
+init.__kwdefaults__.update(base_url=os.environ["BASE_URL"], rate_limiter=RateLimiter(rate=10_000, daily=None))
+
+def filled_up(*args):
+    if os.environ.get("FILL"):
+        with open("filler", "ab", buffering=0) as file:
+            try:
+                while True:
+                    file.write(bytes(4096))
+            except OSError:
+                pass
+    return request_token(*args)
+
+TokenEndpoint.request_token = filled_up
+"""
+
+
+async def test_the_sync_needs_no_person_after_its_disk_filled_up_in_the_middle_of_a_refresh(
+    small_box: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box, disk = small_box, tmp_path / "disk"
+    (tmp_path / "scripts").mkdir()
+    disk.mkdir()
+    mounting = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(disk)]
+    mount = await asyncio.create_subprocess_exec(*mounting, stderr=asyncio.subprocess.PIPE)
+    _, complaint = await mount.communicate()
+    if mount.returncode:
+        pytest.skip(f"mounting a small disk needs a privilege that this process lacks: {complaint.decode().strip()}")
+    for name in ("CLIENT_ID", "CLIENT_SECRET", "TOKEN_URL", "REFRESH_TOKEN"):
+        monkeypatch.setenv(name, getattr(box, name.lower()))
+    script = Script(box, "sync.py", tmp_path / "scripts")
+    script.folder = disk
+    try:
+        for fill, reason in (("yes", b"disk is full"), ("", b"No space left"), ("", b""), ("", b"")):
+            monkeypatch.setenv("FILL", fill)
+            if not reason:
+                (disk / "filler").unlink(missing_ok=True)
+            process = await script.start("contacts.db", how=FILLED_UP_MEANWHILE + ONCE)
+            _, err = await process.communicate()
+            assert (process.returncode == 0) == (not reason), err.decode()
+            assert reason in err
+            box.oauth.expire()
+        assert (box.oauth.refreshes, box.oauth.spent_token_uses) == (3, 0)
+        assert stored(disk / "contacts.db") == truth(box)
+    finally:
+        await (await asyncio.create_subprocess_exec("umount", "-l", str(disk))).wait()
+
+
 async def test_the_sync_fills_the_table_and_then_keeps_it_in_step(box: Sandbox, tmp_path: Path) -> None:
     script, path = Script(box, "sync.py", tmp_path), tmp_path / "contacts.db"
     await script.run(str(path))

@@ -238,7 +238,7 @@ def _overwrite(target: Path, content: bytes, size: int) -> None:
     """Write over the file with one call, which no kill interrupts, padded with blanks to `size` and its old length."""
     descriptor = os.open(target, os.O_RDWR)
     try:
-        padded = content.ljust(max(size, os.fstat(descriptor).st_size)) + b"\n"
+        padded = content.ljust(max(size, os.fstat(descriptor).st_size))
         if os.pwrite(descriptor, padded, 0) < len(padded):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(descriptor)
