@@ -16,7 +16,6 @@ import pytest
 from support.token_server import TokenServer
 
 from cc_async.errors import TokenRefreshError, TokenStoreError
-from cc_async.oauth import file_store
 from cc_async.oauth.file_store import FileTokenStore
 from cc_async.oauth.provider import OAuth2
 from cc_async.oauth.stores import MemoryTokenStore
@@ -203,7 +202,7 @@ async def test_a_directory_that_cannot_be_written_costs_no_token(
     def refuse(**_: Any) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(file_store.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr("cc_async.oauth.file_store.tempfile.mkstemp", refuse)
     with pytest.raises(TokenStoreError, match="cannot be written: Permission denied"):
         await oauth_for(server, FileTokenStore(path)).token()
     assert server.forms == []
@@ -263,7 +262,7 @@ class TestRefusedRename:
             return replace(source, target)
 
         monkeypatch.setattr(Path, "replace", busy)
-        monkeypatch.setattr(file_store.time, "sleep", lambda _: None)
+        monkeypatch.setattr("cc_async.oauth.file_store.time.sleep", lambda _: None)
         assert await oauth_for(server, FileTokenStore(path)).token() == "a1"
         assert server.refreshes == ["r0"]
 
@@ -277,8 +276,8 @@ class TestRefusedRename:
             raise PermissionError(errno.EACCES, "Access is denied")
 
         monkeypatch.setattr(Path, "replace", refuse)
-        monkeypatch.setattr(file_store.time, "sleep", slept.append)
-        monkeypatch.setattr(file_store.time, "monotonic", lambda: began + sum(slept))
+        monkeypatch.setattr("cc_async.oauth.file_store.time.sleep", slept.append)
+        monkeypatch.setattr("cc_async.oauth.file_store.time.monotonic", lambda: began + sum(slept))
         with pytest.raises(TokenStoreError, match="cannot be written: Access is denied"):
             await oauth_for(server, FileTokenStore(path)).token()
         assert 2 <= sum(slept) < 2.2
