@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -214,6 +215,8 @@ class TestEndOfTheEventLoop:
         before = threading.active_count()
         oauth = OAuth2("the-app", token_url=server.url, store=FileTokenStore(path))
         asyncio.run(oauth.token("a0"))
-        ours = [thread for thread in threading.enumerate() if "run_in_thread" in repr(thread)]
-        assert ours == []
+        for _ in range(500):  # a thread gives its result a moment before it ends
+            if threading.active_count() <= before:
+                break
+            time.sleep(0.01)
         assert threading.active_count() <= before
