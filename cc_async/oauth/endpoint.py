@@ -115,10 +115,12 @@ class TokenEndpoint:
         session_factory: Callable[[], aiohttp.ClientSession],
         *,
         ssl_context: ssl.SSLContext | None = None,
+        allow_insecure_http: bool = False,
     ) -> None:
         self.client_id = client_id
         self._public = client_secret is None
-        self._authorize_url, self._token_url, self._device_url = map(check_endpoint, urls)
+        check = partial(check_endpoint, allow_insecure_http=allow_insecure_http)
+        self._authorize_url, self._token_url, self._device_url = map(check, urls)
         self._headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
         if client_secret is not None:
             self._headers["Authorization"] = _basic(client_id, client_secret)

@@ -54,7 +54,8 @@ class OAuth2(Flows):
 
     `trust_env` uses the proxies of the environment, as in aiohttp; `ssl_context` decides which certificates
     are trusted. `session_factory` replaces the session of a request altogether. It is called in a thread with its own
-    event loop, so it must create everything anew. It cannot be combined with `trust_env`.
+    event loop, so it must create everything anew. It cannot be combined with `trust_env`. `allow_insecure_http` sends
+    secrets over plain HTTP to other machines, such as a sandbox in a private network, never to the provider's hosts.
 
     Raises:
         InvalidRequestError: An address would send secrets unencrypted to another machine, or options conflict.
@@ -75,6 +76,7 @@ class OAuth2(Flows):
         timeout: float = 30.0,
         trust_env: bool = False,
         ssl_context: ssl.SSLContext | None = None,
+        allow_insecure_http: bool = False,
         session_factory: Callable[[], aiohttp.ClientSession] | None = None,
     ) -> None:
         client_secret, refresh_token = masked(client_secret), masked(refresh_token)
@@ -88,6 +90,7 @@ class OAuth2(Flows):
             timeout,
             session_factory or partial(aiohttp.ClientSession, trust_env=trust_env),
             ssl_context=ssl_context,
+            allow_insecure_http=allow_insecure_http,
         )
         checked = CheckedStore(MemoryTokenStore() if store is None else store)
         self._refresher = Refresher(self._endpoint, checked, refresh_token, refresh_early)

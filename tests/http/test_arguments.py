@@ -74,6 +74,7 @@ async def test_a_request_says_what_it_wants_instead_of_a_wrong_argument(argument
         assert not answers.sent
 
 
+OPEN: dict[str, Any] = {"allow_insecure_http": True}
 PARIS = timezone(timedelta(hours=2))
 
 
@@ -159,6 +160,14 @@ def test_plain_http_to_another_machine_takes_an_explicit_true() -> None:
     for other in (False, "false", 1):
         with pytest.raises(InvalidRequestError, match="unprotected"):
             ConstantContact(TOKEN, base_url="http://sandbox:8080/v3", allow_insecure_http=other)  # type: ignore[arg-type]
+
+
+def test_the_switch_for_plain_http_holds_for_the_authorization_server_too() -> None:
+    url = "http://sandbox:8080/token"
+    OAuth2("id", token_url=url, allow_insecure_http=True)
+    for settings in ({"token_url": url}, {"token_url": "http://authz.constantcontact.com/token", **OPEN}):
+        with pytest.raises(InvalidRequestError, match="unprotected"):
+            OAuth2("id", **settings)
 
 
 @pytest.fixture
