@@ -98,9 +98,9 @@ if typing.TYPE_CHECKING:
     from cc_async.resources.bulk.changes_by_id import BulkChange, BulkOutcome
     from cc_async.resources.bulk.exports import Export
     from cc_async.resources.bulk.imports import Import
-    from cc_async.resources.contacts import ManyOptions
     from cc_async.resources.contacts.changes import Changes
     from cc_async.resources.contacts.filters import ContactFilters
+    from cc_async.resources.contacts.many import ManyOptions
     from cc_async.streams.many import Many, Outcome
     from cc_async.streams.merge import merge
 
@@ -236,9 +236,8 @@ if not typing.TYPE_CHECKING:  # else type checkers would take any name for one o
             segments,
             tags,
         )
-        from cc_async.resources import contacts as contact_resource  # noqa: PLC0415  # with its first use
         from cc_async.resources.bulk import changes_by_id, exports, imports as bulk_imports  # noqa: PLC0415  # with its first use
-        from cc_async.resources.contacts import changes, filters  # noqa: PLC0415  # with its first use
+        from cc_async.resources.contacts import changes, filters, many as contact_many  # noqa: PLC0415  # with its first use
         from cc_async.streams import many, merge  # noqa: PLC0415  # with its first use
 
         for module in (
@@ -251,11 +250,11 @@ if not typing.TYPE_CHECKING:  # else type checkers would take any name for one o
             lists,
             segments,
             tags,
-            contact_resource,
             changes_by_id,
             exports,
             bulk_imports,
             changes,
+            contact_many,
             filters,
             many,
             merge,

@@ -12,6 +12,6 @@ MessageText = Annotated[str, "or an object whose `message` it is"]
 """A sentence of the API, which some operations wrap in an object."""
 
 
-def masked(value: Any) -> str:
+def mask(value: Any) -> str:
     """Stand in for a personal value in a repr."""
     return "None" if value is None else "'***'"

@@ -2,7 +2,7 @@
 
 import attrs
 
-from cc_async.models._types import Timestamp, masked
+from cc_async.models._types import Timestamp, mask
 
 
 @attrs.frozen(kw_only=True)
@@ -36,11 +36,11 @@ class AccountSummary:
     """The stable key of the account."""
     encoded_partner_id: str | None = None
     organization_name: str | None = None
-    organization_phone: str | None = attrs.field(default=None, repr=masked)
+    organization_phone: str | None = attrs.field(default=None, repr=mask)
     first_name: str | None = None
     last_name: str | None = None
-    contact_email: str | None = attrs.field(default=None, repr=masked)
-    contact_phone: str | None = attrs.field(default=None, repr=masked)
+    contact_email: str | None = attrs.field(default=None, repr=mask)
+    contact_phone: str | None = attrs.field(default=None, repr=mask)
     country_code: str | None = None
     """In upper or lower case."""
     state_code: str | None = None
@@ -58,7 +58,7 @@ class AccountEmail:
     """An e-mail address that the account can send from."""
 
     email_id: int | None = None
-    email_address: str | None = attrs.field(default=None, repr=masked)
+    email_address: str | None = attrs.field(default=None, repr=mask)
     confirm_status: str | None = None
     """CONFIRMED or UNCONFIRMED; only confirmed addresses can send."""
     confirm_time: Timestamp | None = None

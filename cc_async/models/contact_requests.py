@@ -11,7 +11,7 @@ from typing import TypedDict, Unpack
 import attrs
 
 from cc_async.errors import InvalidRequestError
-from cc_async.models._types import masked
+from cc_async.models._types import mask
 from cc_async.models.contacts import Contact
 
 
@@ -19,7 +19,7 @@ from cc_async.models.contacts import Contact
 class EmailAddressInput:
     """An e-mail address to give to a contact."""
 
-    address: str = attrs.field(repr=masked)
+    address: str = attrs.field(repr=mask)
     permission_to_send: str | None = None
     """explicit, implicit, not_set, pending_confirmation, temp_hold or unsubscribed."""
 
@@ -44,7 +44,7 @@ class CustomFieldInput:
 class PhoneNumberInput:
     """A phone number to give to a contact; the API takes at most three."""
 
-    phone_number: str | None = attrs.field(default=None, repr=masked)
+    phone_number: str | None = attrs.field(default=None, repr=mask)
     kind: str | None = None
     """home, work, mobile or other."""
 
@@ -85,7 +85,7 @@ class SmsChannelConsentInput:
 class SmsChannelInput:
     """The SMS number of a contact, as a create or an update sends it."""
 
-    full_sms_address: str = attrs.field(repr=masked)
+    full_sms_address: str = attrs.field(repr=mask)
     """The number with its dial code."""
     sms_channel_consents: Sequence[SmsChannelConsentInput]
 
@@ -107,7 +107,7 @@ class SignUpSmsChannelConsent:
 class SignUpSmsChannel:
     """The SMS number of a contact, as `contacts.create_or_update` sends it."""
 
-    sms_address: str = attrs.field(repr=masked)
+    sms_address: str = attrs.field(repr=mask)
     """The number without its dial code."""
     dial_code: str
     country_code: str
@@ -175,6 +175,15 @@ class _ContactBody:
     sms_channel: SmsChannelInput | None = None
 
 
+COLLECTIONS = ("custom_fields", "phone_numbers", "street_addresses", "list_memberships", "taggings", "notes")
+"""The properties that an update keeps unless it names them."""
+_CORE = tuple(
+    field.name
+    for field in attrs.fields(_ContactBody)
+    if field.name not in {"email_address", "sms_channel", *COLLECTIONS}
+)
+
+
 @attrs.frozen(kw_only=True)
 class CreateContactRequest(_ContactBody):
     """The body of `contacts.create`; besides `create_source` it needs a name, an e-mail address or an SMS number."""
@@ -223,17 +232,6 @@ class UpdateContactRequest(_ContactBody):
         return cls(update_source=update_source, **fields)  # type: ignore[arg-type]  # the names are those of the class
 
 
-_CORE = (
-    "first_name",
-    "last_name",
-    "job_title",
-    "company_name",
-    "birthday_month",
-    "birthday_day",
-    "anniversary",
-)
-
-
 @attrs.frozen(kw_only=True)
 class CreateOrUpdateContactRequest:
     """The body of `contacts.create_or_update`: a sign-up, by e-mail address or SMS number.
@@ -244,12 +242,12 @@ class CreateOrUpdateContactRequest:
 
     list_memberships: Sequence[str]
     """At least one list to add the contact to."""
-    email_address: str | None = attrs.field(default=None, repr=masked)
+    email_address: str | None = attrs.field(default=None, repr=mask)
     first_name: str | None = None
     last_name: str | None = None
     job_title: str | None = None
     company_name: str | None = None
-    phone_number: str | None = attrs.field(default=None, repr=masked)
+    phone_number: str | None = attrs.field(default=None, repr=mask)
     custom_fields: Sequence[SignUpCustomField] | None = None
     anniversary: str | None = None
     birthday_month: int | None = None

@@ -9,14 +9,14 @@ from datetime import date
 
 import attrs
 
-from cc_async.models._types import Timestamp, masked
+from cc_async.models._types import Timestamp, mask
 
 
 @attrs.frozen(kw_only=True)
 class EmailAddress:
     """The e-mail address of a contact and the permission to write to it."""
 
-    address: str | None = attrs.field(default=None, repr=masked)
+    address: str | None = attrs.field(default=None, repr=mask)
     permission_to_send: str | None = None
     """explicit, implicit, not_set, pending_confirmation, temp_hold or unsubscribed."""
     created_at: Timestamp | None = None
@@ -45,7 +45,7 @@ class PhoneNumber:
     """A phone number of a contact, for people to call."""
 
     phone_number_id: str | None = None
-    phone_number: str | None = attrs.field(default=None, repr=masked)
+    phone_number: str | None = attrs.field(default=None, repr=mask)
     kind: str | None = None
     """home, work, mobile or other."""
     created_at: Timestamp | None = None
@@ -99,7 +99,7 @@ class SmsChannel:
     """The number that a contact receives text messages on, as the API shows it."""
 
     sms_channel_id: str | None = None
-    sms_address: str | None = attrs.field(default=None, repr=masked)
+    sms_address: str | None = attrs.field(default=None, repr=mask)
     """The number without its dial code."""
     dial_code: str | None = None
     country_code: str | None = None
@@ -182,7 +182,7 @@ class SmsEngagementDetails:
     consent_medium_type: str | None = None
     source_consent_timestamp: str | None = None
     """A string, because the API's own values are not always timestamps."""
-    source_sms_number: str | None = attrs.field(default=None, repr=masked)
+    source_sms_number: str | None = attrs.field(default=None, repr=mask)
     advertised_frequency: int | str | None = None
     advertised_interval: str | None = None
 

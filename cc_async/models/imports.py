@@ -10,7 +10,7 @@ from typing import Literal
 
 import attrs
 
-from cc_async.models._types import masked
+from cc_async.models._types import mask
 from cc_async.models.activities import Activity, ActivityStatus
 
 ImportValue = str | int | float | bool | date | datetime | None
@@ -25,8 +25,8 @@ class ImportRow:
     addresses. A plain `phone` is of the kind "other"; a plain address is of the kind "home".
     """
 
-    email: str | None = attrs.field(default=None, repr=masked)
-    sms_number: str | None = attrs.field(default=None, repr=masked)
+    email: str | None = attrs.field(default=None, repr=mask)
+    sms_number: str | None = attrs.field(default=None, repr=mask)
     """A number in the United States: 1231231234 or 123-123-1234."""
     first_name: str | None = None
     last_name: str | None = None
@@ -36,11 +36,11 @@ class ImportRow:
     """Only together with `birthday_day`."""
     birthday_day: int | str | None = None
     anniversary: str | date | None = None
-    phone: str | None = attrs.field(default=None, repr=masked)
-    home_phone: str | None = attrs.field(default=None, repr=masked)
-    work_phone: str | None = attrs.field(default=None, repr=masked)
-    mobile_phone: str | None = attrs.field(default=None, repr=masked)
-    other_phone: str | None = attrs.field(default=None, repr=masked)
+    phone: str | None = attrs.field(default=None, repr=mask)
+    home_phone: str | None = attrs.field(default=None, repr=mask)
+    work_phone: str | None = attrs.field(default=None, repr=mask)
+    mobile_phone: str | None = attrs.field(default=None, repr=mask)
+    other_phone: str | None = attrs.field(default=None, repr=mask)
     street: str | None = None
     street2: str | None = None
     city: str | None = None

@@ -1,5 +1,6 @@
 """The ten operations: what each sends, byte for byte, and what it makes of the answer."""
 
+import inspect
 import json
 import sys
 from collections.abc import Callable, Coroutine
@@ -19,17 +20,20 @@ from cc_async import (
     ConstantContact,
     Contact,
     ContactCounts,
+    ContactFilters,
     ContactXref,
     CreateContactRequest,
     CreateOrUpdateContactRequest,
     CreateOrUpdateContactResult,
     DecodeError,
     InvalidRequestError,
+    ManyOptions,
     SmsEngagement,
     UpdateContactRequest,
 )
 from cc_async.codec.decode import decode
-from cc_async.resources.contacts import ContactsWithHttpInfo
+from cc_async.resources.contacts import Contacts
+from cc_async.resources.contacts.http_info import ContactsWithHttpInfo
 
 USER_AGENT = (
     f"cc-async/{cc_async.__version__} Python/{sys.version_info[0]}.{sys.version_info[1]} aiohttp/{aiohttp.__version__}"
@@ -298,3 +302,27 @@ async def test_ids_that_are_unknown_are_simply_missing(body: bytes) -> None:
     async with client() as (cc, answers):
         answers.plan("GET", f"{BASE_URL}/contacts/contact_id_xrefs?sequence_ids=1", body=body)
         assert await cc.contacts.id_xrefs("1") == []
+
+
+# --- what `help` shows ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("owner", [Contacts, ContactsWithHttpInfo])
+def test_help_shows_every_filter_of_the_list_with_its_type(owner: Any) -> None:
+    parameters = inspect.signature(owner.list).parameters
+    assert set(parameters) - {"self"} == set(ContactFilters.__annotations__)
+    assert all(parameter.annotation is not inspect.Parameter.empty for parameter in [*parameters.values()][1:])
+
+
+@pytest.mark.parametrize("name", ["create_many", "create_or_update_many", "delete_many", "get_many", "patch_many"])
+def test_help_shows_the_options_of_the_operations_on_many(name: str) -> None:
+    parameters = inspect.signature(getattr(Contacts, name)).parameters
+    assert set(ManyOptions.__annotations__) <= set(parameters)
+    for option, kind in ManyOptions.__annotations__.items():
+        assert parameters[option].annotation is kind
+
+
+def test_help_shows_the_parameters_of_the_operations_with_http_info() -> None:
+    shown = inspect.signature(ContactsWithHttpInfo.get)
+    assert list(shown.parameters) == ["self", "contact_id", "include"]
+    assert shown.return_annotation == ApiResponse[Contact]

@@ -37,8 +37,8 @@ from cc_async import (
     TransportError,
 )
 from cc_async.limits.protocol import Turn
-from cc_async.resources.contacts import _address, editing as contact_writing
 from cc_async.resources.contacts.editing import checked, merged
+from cc_async.resources.contacts.many import email_key
 from cc_async.sandbox import Sandbox
 from cc_async.wire.addresses import normalized_address, spellings
 
@@ -456,7 +456,7 @@ async def test_the_locks_of_contacts_and_of_clients_do_not_pile_up(world: World)
     async with hasty(world.box.base_url, world.box.access_token) as cc:
         await asyncio.gather(*(cc.contacts.patch(contact_id, first_name="x") for contact_id in ids))
         gc.collect()
-        assert len(contact_writing._locks[cc._session]) == 0
+        assert len(cc.contacts._locks._locks) == 0
     client = weakref.ref(cc._session)
     del cc
     gc.collect()
@@ -867,6 +867,6 @@ async def test_a_concurrency_that_is_not_a_whole_number_is_refused(world: World,
 
 
 def test_rows_with_two_spellings_of_one_address_have_the_same_key() -> None:
-    keys = {_address(request(spelling)) for spelling in ("b\u00fc@example.com", " BU\u0308@example.com ")}
+    keys = {email_key(request(spelling)) for spelling in ("b\u00fc@example.com", " BU\u0308@example.com ")}
     assert len(keys) == 1
-    assert _address(request(None)) is None
+    assert email_key(request(None)) is None

@@ -1,10 +1,9 @@
-"""The requests of the ten contact operations, built without sending them.
+"""The requests of the contact operations, built without sending them.
 
 Paths, parameters and limits are those of https://developer.constantcontact.com/api_reference/index.html, Contacts.
 """
 
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+from collections.abc import Iterable
 
 import attrs
 
@@ -14,24 +13,18 @@ from cc_async.http.call import Answer, Call
 from cc_async.http.retry import Idempotency
 from cc_async.models.contact_requests import CreateContactRequest, CreateOrUpdateContactRequest, UpdateContactRequest
 from cc_async.models.contacts import Contact, ContactCounts, ContactXref, CreateOrUpdateContactResult, SmsEngagement
-from cc_async.resources.contacts.filters import Several, _included
+from cc_async.resources._checks import StrOrIterable, ids_of
+from cc_async.resources._operation import deletion, nothing, reads
+from cc_async.resources.activities.calls import ListIds
+from cc_async.resources.contacts.filters import include_param
 from cc_async.wire.urls import csv, quote_segment, with_query
 
-T = TypeVar("T")
 XREFS_AT_MOST = 500
 
 
 @attrs.frozen
 class _Xrefs:
     xrefs: list[ContactXref] | None = None
-
-
-def _reads(cls: type[T]) -> Callable[[Answer], Decoded[T]]:
-    return lambda answer: decode(answer.body, cls)
-
-
-def _nothing(_: Answer) -> Decoded[None]:
-    return Decoded(None)
 
 
 def _require(request: object, cls: type) -> None:
@@ -49,7 +42,7 @@ def create(request: CreateContactRequest) -> Call[Contact]:
     _require(request, CreateContactRequest)
     if not (request.first_name or request.last_name or request.email_address or request.sms_channel):
         raise InvalidRequestError("A contact needs a first_name, a last_name, an email_address or an sms_channel.")
-    return Call(method="POST", path="/contacts", body=dumps(request), parse=_reads(Contact))
+    return Call(method="POST", path="/contacts", body=dumps(request), parse=reads(Contact))
 
 
 def create_or_update(request: CreateOrUpdateContactRequest) -> Call[CreateOrUpdateContactResult]:
@@ -64,48 +57,47 @@ def create_or_update(request: CreateOrUpdateContactRequest) -> Call[CreateOrUpda
         path="/contacts/sign_up_form",
         idempotency=Idempotency.OPT_IN,
         body=dumps(request),
-        parse=_reads(CreateOrUpdateContactResult),
+        parse=reads(CreateOrUpdateContactResult),
     )
 
 
 def delete(contact_id: str) -> Call[None]:
     """DELETE /contacts/{contact_id}."""
-    return Call(
-        method="DELETE",
-        path=contact_path(contact_id),
-        parse=_nothing,
-        idempotency=Idempotency.SAFE,
-        succeeded_before=lambda response: response.status == 404,
-    )
+    return deletion(contact_path(contact_id))
 
 
-def get(contact_id: str, include: Several = ()) -> Call[Contact]:
+def get(contact_id: str, *, include: StrOrIterable = ()) -> Call[Contact]:
     """GET /contacts/{contact_id}."""
-    path = with_query(contact_path(contact_id), {"include": _included(include)})
-    return Call(method="GET", path=path, parse=_reads(Contact))
+    path = with_query(contact_path(contact_id), {"include": include_param(include)})
+    return Call(method="GET", path=path, parse=reads(Contact))
 
 
 def counts(*, new_subscribers: bool = False) -> Call[ContactCounts]:
     """GET /contacts/counts."""
     params = {"include": "new_subscriber" if new_subscribers else None}
-    return Call(method="GET", path=with_query("/contacts/counts", params), parse=_reads(ContactCounts))
+    return Call(method="GET", path=with_query("/contacts/counts", params), parse=reads(ContactCounts))
 
 
-def id_xrefs(sequence_ids: Iterable[str | int]) -> Call[list[ContactXref]]:
+def split(sequence_ids: str | Iterable[str | int]) -> list[str]:
+    """Return ids of the V2 API as strings, given as such, as numbers, or separated by commas."""
+    return [str(one) for one in (sequence_ids.split(",") if isinstance(sequence_ids, str) else sequence_ids)]
+
+
+def id_xrefs(sequence_ids: str | Iterable[str | int]) -> Call[list[ContactXref]]:
     """GET /contacts/contact_id_xrefs."""
 
-    def parse(answer: Answer) -> Decoded[list[ContactXref]]:
-        decoded = decode(answer.body, _Xrefs)
+    def parse(response: Answer) -> Decoded[list[ContactXref]]:
+        decoded = decode(response.body, _Xrefs)
         return Decoded(decoded.value.xrefs or [], decoded.problems)
 
-    ids = csv("sequence_ids", [str(sequence_id) for sequence_id in sequence_ids], at_most=XREFS_AT_MOST)
+    ids = csv("sequence_ids", split(sequence_ids), at_most=XREFS_AT_MOST)
     return Call(method="GET", path=with_query("/contacts/contact_id_xrefs", {"sequence_ids": ids}), parse=parse)
 
 
 def sms_engagement_history(contact_id: str) -> Call[list[SmsEngagement]]:
     """GET /contacts/sms_engagement_history/{contact_id}."""
     path = f"/contacts/sms_engagement_history/{quote_segment(contact_id)}"
-    return Call(method="GET", path=path, parse=_reads(list[SmsEngagement]))
+    return Call(method="GET", path=path, parse=reads(list[SmsEngagement]))
 
 
 def update(contact_id: str, request: UpdateContactRequest) -> Call[Contact]:
@@ -116,14 +108,13 @@ def update(contact_id: str, request: UpdateContactRequest) -> Call[Contact]:
         path=contact_path(contact_id),
         idempotency=Idempotency.SAFE,
         body=dumps(request),
-        parse=_reads(Contact),
+        parse=reads(Contact),
     )
 
 
-def resubscribe(contact_id: str, list_ids: Iterable[str]) -> Call[None]:
+def resubscribe(contact_id: str, list_ids: ListIds) -> Call[None]:
     """PUT /contacts/resubscribe/{contact_id}."""
-    ids = [list_ids] if isinstance(list_ids, str) else list(list_ids)
-    if not ids:
-        raise InvalidRequestError("list_ids must name at least one list.")
     path = f"/contacts/resubscribe/{quote_segment(contact_id)}"
-    return Call(method="PUT", path=path, body=dumps({"list_ids": ids}), parse=_nothing)
+    return Call(
+        method="PUT", path=path, body=dumps({"list_ids": ids_of("list_ids", list_ids, "list_id")}), parse=nothing
+    )

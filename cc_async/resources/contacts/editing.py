@@ -1,10 +1,9 @@
-"""Writing to one contact without losing what is not named: read it, change that, and send the rest back as it was."""
+"""Changing a contact without losing what is not named: read it, change that, and send the rest back as it was."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NoReturn, cast
-from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import attrs
 
@@ -20,8 +19,9 @@ from cc_async.http.call import Answer, Call
 from cc_async.http.retry import Idempotency
 from cc_async.http.session import Session
 from cc_async.limits.protocol import Turn
-from cc_async.models.contact_requests import ContactChanges, EmailAddressUpdate
+from cc_async.models.contact_requests import COLLECTIONS, ContactChanges, EmailAddressUpdate
 from cc_async.models.contacts import Contact
+from cc_async.resources._lookup import Locks
 from cc_async.resources.contacts import calls
 from cc_async.wire.errors import retry_after
 
@@ -31,10 +31,18 @@ _EDITS = {
     "add_tags": "taggings",
     "remove_tags": "taggings",
 }
-_COLLECTIONS = {"custom_fields", "phone_numbers", "street_addresses", "list_memberships", "taggings", "notes"}
-# What the API keeps by itself. All else goes back as it came, so that a property of tomorrow survives.
-_KEPT = {"contact_id", "create_source", "created_at", "updated_at", "deleted_at", "sms_channel", *_COLLECTIONS}
-_EMAIL_KEPT = {
+# What the API sets itself, or keeps unless it is sent. All else goes back as it came, so that a property that this
+# library does not know survives.
+_SERVER_MANAGED = {
+    "contact_id",
+    "create_source",
+    "created_at",
+    "updated_at",
+    "deleted_at",
+    "sms_channel",
+    *COLLECTIONS,
+}
+_EMAIL_SERVER_MANAGED = {
     "created_at",
     "updated_at",
     "opt_in_source",
@@ -43,7 +51,6 @@ _EMAIL_KEPT = {
     "opt_out_date",
     "confirm_status",
 }
-_locks: WeakKeyDictionary[Session, WeakValueDictionary[str, asyncio.Lock]] = WeakKeyDictionary()
 
 
 @attrs.frozen(kw_only=True)
@@ -51,6 +58,8 @@ class Edit:
     """How one contact is to be read, changed and written back."""
 
     session: Session
+    locks: Locks
+    """By contact, those of all edits of a client."""
     contact_id: str
     update_source: str = "Account"
     include: Sequence[str] = ()
@@ -60,9 +69,8 @@ class Edit:
 
     async def run(self, decide: Callable[[dict[str, Any]], ContactChanges | None]) -> Contact:
         """Write what `decide` makes of the contact, None being nothing; start again where an answer was lost."""
-        # One lock a contact: of two edits at once, the later would undo the earlier.
-        locks = _locks.setdefault(self.session, WeakValueDictionary())
-        async with locks.setdefault(self.contact_id, asyncio.Lock()):
+        # One lock for each contact: of two edits at once, the later would undo the earlier.
+        async with self.locks.of(self.contact_id):
             lost: ConstantContactError | None = None
             try:
                 began, attempt = asyncio.get_running_loop().time(), 0
@@ -88,7 +96,7 @@ class Edit:
                 del lost  # its traceback holds this frame: a cycle that only the garbage collector would end
 
     def _read(self) -> Call[dict[str, Any]]:
-        path = calls.get(self.contact_id, self.include).path
+        path = calls.get(self.contact_id, include=self.include).path
         return Call(method="GET", path=path, parse=_object, turn=Turn(stream=self.background))
 
     def _write(self, body: dict[str, Any]) -> Call[Contact]:
@@ -156,8 +164,8 @@ async def revive(edit: Edit) -> Contact:
 def checked(changes: ContactChanges) -> ContactChanges:
     """The changes in a form that can be applied more than once, unless they contradict or have no such name."""
     unknown = changes.keys() - ContactChanges.__annotations__.keys()
-    if unknown:
-        raise TypeError(f"patch() got an unexpected keyword argument {min(unknown)!r}")
+    if unknown:  # `patch_many` is given mappings
+        raise TypeError(f"A contact has no property {min(unknown)!r} that could be patched.")
     if changes.get("email_address") == "":
         raise InvalidRequestError("email_address must not be empty; None removes it.")
     ids: dict[str, list[str]] = {}
@@ -168,7 +176,7 @@ def checked(changes: ContactChanges) -> ContactChanges:
         if given is None:
             raise InvalidRequestError(f"{edit} takes ids, not None.")
         ids[edit] = [given] if isinstance(given, str) else list(given)
-    for name in _COLLECTIONS & changes.keys():
+    for name in changes.keys() & set(COLLECTIONS):
         if isinstance(changes[name], str):  # type: ignore[literal-required]  # the key is one of the collections
             raise InvalidRequestError(f"{name} takes a list.")
     for kind in ("lists", "tags"):
@@ -194,7 +202,7 @@ def merged(raw: Mapping[str, Any], changes: ContactChanges, update_source: str) 
     body = {
         name: value
         for name, value in raw.items()
-        if value is not None and name not in _KEPT and name != "email_address" and not name.startswith("_")
+        if value is not None and name not in _SERVER_MANAGED and name != "email_address" and not name.startswith("_")
     }
     body["update_source"] = update_source
     email = _email_to_send(raw.get("email_address"), changes)
@@ -203,7 +211,7 @@ def merged(raw: Mapping[str, Any], changes: ContactChanges, update_source: str) 
     for name, value in to_plain(changes).items():
         if name in _EDITS or name == "email_address":
             continue
-        body[name] = [] if value is None and name in _COLLECTIONS else value
+        body[name] = [] if value is None and name in COLLECTIONS else value
     for name in {_EDITS[edit] for edit in changes.keys() & _EDITS.keys()}:
         body[name] = _edited(raw, name, changes)
     return {name: value for name, value in body.items() if value is not None or name == "sms_channel"}
@@ -217,7 +225,9 @@ def _email_to_send(read: Any, changes: ContactChanges) -> Any:
     if not isinstance(read, dict | None):
         _lost("email_address")
     named = {"address": given} if isinstance(given, str) else to_plain(given or {})
-    kept = {name: value for name, value in (read or {}).items() if name not in _EMAIL_KEPT and value is not None}
+    kept = {
+        name: value for name, value in (read or {}).items() if name not in _EMAIL_SERVER_MANAGED and value is not None
+    }
     if named.get("permission_to_send", kept.get("permission_to_send")) != kept.get("permission_to_send"):
         kept.pop("opt_out_reason", None)  # it gave the reason for the permission that ends here
     sent = kept | named
