@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import cc_async
+from cc_async import errors
 
 ROOT = Path(cc_async.__file__).parent
 ROOMS = [
@@ -108,6 +109,35 @@ def test_no_function_is_longer_than_a_screen(file: Path) -> None:
             begins = node.body[1:2] if ast.get_docstring(node) else node.body[:1]
             length = (node.end_lineno or 0) - begins[0].lineno + 1 if begins else 0
             assert length <= 40, f"{node.name} has {length} lines"
+
+
+def messages(file: Path) -> Iterator[tuple[int, str]]:
+    """The message of every error of ours that a file raises as a literal; an interpolated value reads as `X`."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if not (isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args):
+            continue
+        raised, message = node.exc.func, node.exc.args[0]
+        if isinstance(raised, ast.Name) and raised.id in vars(errors):
+            if isinstance(message, ast.Constant):
+                yield node.lineno, str(message.value)
+            elif isinstance(message, ast.JoinedStr):
+                parts = (str(part.value) if isinstance(part, ast.Constant) else "X" for part in message.values)
+                yield node.lineno, "".join(parts)
+
+
+def test_every_message_is_a_sentence() -> None:
+    """It starts with a capital letter, or with the parameter it is about; it ends with a period or a question mark."""
+    trees = [ast.parse(file.read_text()) for file in FILES]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    parameters = {node.arg for node in nodes if isinstance(node, ast.arg)}
+    parameters |= {ast.unparse(node.target) for node in nodes if isinstance(node, ast.AnnAssign)}
+    found = [(name_of(file), line, text) for file in FILES for line, text in messages(file)]
+    assert len(found) > 50
+    assert [
+        (name, line, text)
+        for name, line, text in found
+        if not (text[0].isupper() or re.split(r"\W", text)[0] in parameters) or text[-1] not in ".?"
+    ] == []
 
 
 def test_importing_the_package_imports_neither_the_models_nor_the_sandbox_nor_the_command_line() -> None:

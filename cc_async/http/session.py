@@ -192,7 +192,7 @@ class Session:
             if isinstance(trouble, aiohttp.ClientError | OSError) or progress.sending:
                 raise transport_error(trouble, write=progress.write)  # noqa: B904  # it has its cause
             progress.under_way = False
-            raise InvalidRequestError(f"aiohttp cannot send this request: {redact(str(trouble))}") from None
+            raise InvalidRequestError(f"The request cannot be sent: {redact(str(trouble)).rstrip('.')}.") from None
         finally:
             if _LOG.isEnabledFor(logging.DEBUG):
                 self._log(call, status, progress)

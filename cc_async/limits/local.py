@@ -45,10 +45,10 @@ class RateLimiter:
         self, rate: int = 4, per: float = 1.0, daily: int | None = 10_000, *, margin: float | None = None
     ) -> None:
         if not all(isinstance(count, int) and count > 0 for count in (rate, 1 if daily is None else daily)):
-            raise InvalidRequestError(f"rate and daily must be whole and at least 1, not {rate} and {daily}")
+            raise InvalidRequestError(f"rate and daily must be whole numbers of at least 1, not {rate} and {daily}.")
         self._margin = _MARGIN * min(1.0, per) if margin is None else margin
         if not (0 < per < math.inf and 0 <= self._margin < math.inf):
-            raise InvalidRequestError(f"per must be above 0 and margin not below 0, not {per} and {margin}")
+            raise InvalidRequestError(f"per must be above 0 and margin not below 0, not {per} and {margin}.")
         self._rate, self._window = rate, per + self._margin
         self._day = _Day(daily)
         self._pause = _Pause(self._window)
@@ -88,7 +88,7 @@ class RateLimiter:
         finally:
             turn.on_promotion = None
         if spent_until is not None:
-            raise QuotaExceededError(f"the day's quota is spent: wait until {spent_until}", resets_at=spent_until)
+            raise QuotaExceededError(f"The daily quota is exhausted: wait until {spent_until}.", resets_at=spent_until)
         # Not when the timer fired: a loop that stalled in between would send two bursts together.
         waiter.sent_at = loop.time()
         self._pump()
@@ -115,7 +115,7 @@ class RateLimiter:
         if old is not None and old is not loop:
             busy = self._next_queue() or any(waiter.sent_at == math.inf for waiter in self._sent)
             if old.is_running() or (busy and not old.is_closed()):
-                raise InvalidRequestError("a RateLimiter serves one event loop: give each loop one of its own")
+                raise InvalidRequestError("A RateLimiter serves one event loop: give each loop its own.")
             for queue in self._queues:
                 queue.clear()
             for waiter in self._sent:  # never later than now, where the two loops' clocks do not agree

@@ -181,7 +181,7 @@ def checked(changes: ContactChanges) -> ContactChanges:
             raise InvalidRequestError(f"{name} takes a list.")
     for kind in ("lists", "tags"):
         if not set(ids.get(f"add_{kind}", ())).isdisjoint(ids.get(f"remove_{kind}", ())):
-            raise InvalidRequestError(f"add_{kind} and remove_{kind} name the same one.")
+            raise InvalidRequestError(f"Both add_{kind} and remove_{kind} name the same one.")
     return cast(ContactChanges, {**changes, **ids})
 
 
