@@ -13,7 +13,7 @@ import aiohttp
 from cc_async._secrets import Secret, redact
 from cc_async.codec.decode import Decoded, dumps, loads
 from cc_async.errors import DecodeError
-from cc_async.http.call import Answer, ApiResponse, Call
+from cc_async.http.call import ApiResponse, Call, RawResponse
 from cc_async.http.options import check_request
 from cc_async.http.retry import Idempotency, RetryPolicy, is_write
 from cc_async.http.session import BASE_URL, Session
@@ -237,7 +237,7 @@ class ConstantContact:
         await self.close()
 
 
-def _plain(response: Answer) -> Decoded[Any]:
+def _plain(response: RawResponse) -> Decoded[Any]:
     try:
         return Decoded(loads(response.body) if response.body.strip() else None)
     except DecodeError:

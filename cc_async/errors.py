@@ -58,7 +58,7 @@ class ConstantContactError(Exception):
     """The root of all exceptions of this library."""
 
     maybe_applied: bool = False
-    """True where a write may have taken effect although the call failed: look before you send it again."""
+    """True where a write may have been applied although the call failed; check before retrying."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by state, because BaseException cannot replay keyword-only arguments."""

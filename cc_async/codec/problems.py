@@ -26,7 +26,7 @@ class Problem:
         return Problem(self.path.replace("$", parent, 1), self.reason)
 
 
-def report(problems: Iterable[Problem], *, strict: bool) -> None:
+def log_problems(problems: Iterable[Problem], *, strict: bool) -> None:
     """Log what could not be read, once and without its values, or raise a DecodeError where `strict` says so."""
     found = list(problems)
     if not found:

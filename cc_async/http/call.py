@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 @attrs.frozen
-class Answer:
+class RawResponse:
     """A complete answer of the API that is no error."""
 
     status: int
@@ -64,7 +64,7 @@ class Call(Generic[T]):
     method: str
     path: str = attrs.field(repr=without_query)
     """Below the base URL, encoded, with its query."""
-    parse: Callable[[Answer], Decoded[T]]
+    parse: Callable[[RawResponse], Decoded[T]]
     """Reads the response; a DecodeError of it that says `malformed` counts as a broken connection."""
     idempotency: Idempotency = attrs.field(default=attrs.Factory(_by_method, takes_self=True))
     """Whether it may be sent again once the server may have carried it out; by default only reads may."""
@@ -74,7 +74,7 @@ class Call(Generic[T]):
     accept: str = "application/json"
     streamed: bool = False
     """Leave the body of the response to be read by the caller, who must then close it."""
-    succeeded_before: Callable[[Answer], bool] | None = None
+    succeeded_before: Callable[[RawResponse], bool] | None = None
     """Whether an error response to a repeated request shows that an earlier attempt succeeded.
 
     `parse` is then given that response with an empty body.

@@ -5,8 +5,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import aiohttp
-
 from cc_async._secrets import Secret
 from cc_async.errors import InvalidRequestError
 from cc_async.http.retry import RetryPolicy
@@ -53,7 +51,9 @@ def check_parts(client_session: Any, rate_limiter: Any, retry: Any) -> None:
         InvalidRequestError: One of them cannot do its work.
 
     """
-    if client_session is not None and not isinstance(client_session, aiohttp.ClientSession):
+    if inspect.isclass(client_session) or not (
+        client_session is None or callable(getattr(client_session, "request", None))
+    ):
         raise InvalidRequestError(f"client_session must be an aiohttp.ClientSession, not {_kind(client_session)}.")
     if inspect.isclass(rate_limiter) or not (rate_limiter is None or callable(getattr(rate_limiter, "acquire", None))):
         raise InvalidRequestError(f"rate_limiter must be an object such as RateLimiter(), not {_kind(rate_limiter)}.")

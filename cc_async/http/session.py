@@ -15,7 +15,7 @@ from yarl import URL
 
 from cc_async._headers import Headers
 from cc_async._secrets import Secret, redact
-from cc_async.codec.problems import report
+from cc_async.codec.problems import log_problems
 from cc_async.errors import (
     ApiError,
     AuthenticationError,
@@ -26,14 +26,15 @@ from cc_async.errors import (
     RateLimitError,
     TransportError,
 )
-from cc_async.http.call import Answer, ApiResponse, Call, T
+from cc_async.http.call import ApiResponse, Call, RawResponse, T
 from cc_async.http.options import check_auth, check_parts, check_timeout
 from cc_async.http.retry import RetryPolicy, is_write
-from cc_async.http.transport import DECODED, Progress, start_of, transport_error
+from cc_async.http.transport import DECODED, SendOnce, start_of
 from cc_async.limits.local import RateLimiter
 from cc_async.limits.protocol import Limiter
 from cc_async.oauth.provider import OAuth2, StaticToken, TokenProvider
 from cc_async.wire.errors import api_error, error_details, is_quota, is_throttle, retry_after
+from cc_async.wire.failures import classify
 from cc_async.wire.urls import USER_AGENT, check_endpoint
 
 _LOG = logging.getLogger("cc_async")
@@ -76,15 +77,15 @@ class Session:
         self._origin = str(self.base_url.origin())
         self.prefix = self.base_url.raw_path.rstrip("/")
         self.retry = RetryPolicy() if retry is None else retry
-        # A connection that takes this long to be made will not be made. Both are less than the whole, so that what
-        # ends by the whole was sent, and what was not can be told from it: that may be repeated, whatever it is.
+        # Connect timeouts must be shorter than the total: a total timeout then means that the request was sent, a
+        # connect timeout that it never was and is safe to retry.
         connect = timeout / 2
         self._timeout = aiohttp.ClientTimeout(total=timeout, connect=connect, sock_connect=min(10.0, connect))
         # A long body may take as long as it needs, if only something comes.
         self._stream_timeout = attrs.evolve(self._timeout, total=None, sock_read=timeout)
         self.learned: dict[str, Any] = {}
         """What streams have learned about a collection, by its path; it lives as long as the client."""
-        self._lent = client_session
+        self._external = client_session
         self._own: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._calls: set[asyncio.Timeout] = set()
@@ -97,61 +98,77 @@ class Session:
         return self._closed
 
     async def request(self, call: Call[T]) -> ApiResponse[T]:
-        """Send a request until it is answered, refused, or the policy gives up.
+        """Send a request until it succeeds, is refused, or the retry policy gives up.
 
         Raises:
-            ApiError: the API refused it, by its status.
-            TransportError: no answer came.
-            DecodeError: the answer could not be read.
-            AuthorizationError: no token could be had.
-            ClientClosedError: the client was closed.
+            ApiError: The API refused it; the class tells the status.
+            TransportError: No response came.
+            DecodeError: The response could not be read.
+            AuthorizationError: There is no token.
+            ClientClosedError: The client was closed.
 
         """
-        progress = Progress(call.method)
+        progress = _Progress(is_write(call.method))
         try:
             async with self._until_closed():
-                return await self._until_done(call, progress)
-        except ConstantContactError as failure:
-            failure.maybe_applied = failure.maybe_applied or progress.maybe_applied
+                return await self._with_retries(call, progress)
+        except ConstantContactError as error:
+            error.maybe_applied = error.maybe_applied or progress.maybe_applied
             raise
 
-    async def _until_done(self, call: Call[T], progress: Progress) -> ApiResponse[T]:
-        """One round an attempt; 401 has a round of its own, because the gateway refused before anything happened."""
-        rejected: Secret | None = None
-        failure: ConstantContactError | None = None
+    # One ring, one concern: `_with_retries`, within it `_with_token`, within it `_send_once`.
+
+    async def _with_retries(self, call: Call[T], progress: "_Progress") -> ApiResponse[T]:
+        while True:
+            progress.attempt += 1
+            try:
+                return await self._with_token(call, progress)
+            except (ApiError, TransportError, DecodeError) as error:
+                pause = self._pause(call, error, progress)
+                if pause is None:
+                    raise
+            await asyncio.sleep(pause)
+            progress.elapsed += pause
+
+    async def _with_token(self, call: Call[T], progress: "_Progress") -> ApiResponse[T]:
+        """Send with a token; with another one if it is rejected, which is not an attempt that counts, and only once."""
+        token = await self._token(None)
         try:
-            while True:
-                refused = rejected if isinstance(failure, AuthenticationError) else None
-                token = await self._token(refused)
-                if failure is not None and token == refused:
-                    raise failure
-                await self.rate_limiter.acquire(call.turn)
-                if failure is not None and call.on_retry is not None:
-                    call.on_retry()
-                http = self._http()
-                progress.begin()
-                try:
-                    answer = await self._attempt(call, http, token, progress)
-                    progress.under_way = False
-                    if answer.status < 300 or self._succeeded_before(call, answer, progress):
-                        return self._read(call, answer)
-                    failure = await self._refusal(call, answer)
-                except (TransportError, DecodeError) as trouble:
-                    failure = trouble
-                progress.end(failure)
-                if isinstance(failure, AuthenticationError) and rejected is None:
-                    rejected = token
-                elif not await self._pause(call, failure, progress):
-                    raise failure
+            return await self._send_once(call, token, progress)
+        except AuthenticationError:
+            if progress.reauthenticated:
+                raise
+            progress.reauthenticated = True
+            rejected, token = token, await self._token(token)
+            if token == rejected:
+                raise
+        return await self._send_once(call, token, progress)
+
+    async def _send_once(self, call: Call[T], token: Secret, progress: "_Progress") -> ApiResponse[T]:
+        await self.rate_limiter.acquire(call.turn)
+        if progress.sent and call.on_retry is not None:
+            call.on_retry()
+        http, began = self._http(), asyncio.get_running_loop().time()
+        progress.sent = progress.under_way = True
+        try:
+            response = await self._exchange(call, http, token, progress)
+            progress.under_way = False
+            if response.status < 300 or self._succeeded_before(call, response, progress):
+                return self._read(call, response)
+            raise await self._refusal(call, response)
+        except (ApiError, TransportError, DecodeError) as error:
+            progress.under_way = False
+            progress.applied |= error.maybe_applied or (progress.write and isinstance(error, DecodeError))
+            raise
         finally:
-            del failure  # its traceback holds this frame: a cycle that only the garbage collector would end
+            progress.elapsed += asyncio.get_running_loop().time() - began
 
     async def _token(self, rejected: Secret | None) -> Secret:
         try:
             found = await self._auth.token(rejected)
-        except ConstantContactError as failure:
-            # All that waited for one token are given the same exception, and each call completes its own.
-            raise copy.copy(failure) from failure.__cause__
+        except ConstantContactError as error:
+            # All callers that waited for one token get the same exception, and each adds to its own copy.
+            raise copy.copy(error) from error.__cause__
         token = Secret(found if isinstance(found, str) else "")
         del found  # this frame may end in a traceback
         if not (token and token.isascii() and token.isprintable() and " " not in token):
@@ -160,42 +177,45 @@ class Session:
             )
         return token
 
-    async def _attempt(self, call: Call[Any], http: aiohttp.ClientSession, token: Secret, progress: Progress) -> Answer:
-        """Send once and read the whole response, unless it is to be streamed, or raise a TransportError."""
-        headers = {"Authorization": Secret.bearer(token), "Accept": call.accept, "User-Agent": USER_AGENT}
-        if call.body is not None:
-            headers["Content-Type"] = call.content_type
-        status = "no response"
+    async def _exchange(
+        self, call: Call[Any], http: aiohttp.ClientSession, token: Secret, progress: "_Progress"
+    ) -> RawResponse:
+        """Send a request and read the whole response, unless it is to be streamed."""
+        status, began, once = "no response", asyncio.get_running_loop().time(), SendOnce()
+        refusal: str | None = None
         try:
             response = await http.request(
                 call.method,
                 URL(self._origin + self.prefix + call.path, encoded=True),
-                headers=headers,
+                headers=_headers(call, token),
                 # aiohttp warns of bytes that are too many to be written at once.
                 data=call.body if call.body is None or len(call.body) < _AT_ONCE else io.BytesIO(call.body),
                 allow_redirects=False,
                 raise_for_status=False,
                 auto_decompress=True,
                 timeout=self._stream_timeout if call.streamed else self._timeout,
-                # Given here they replace the session's own, which a lent session must not lose.
-                middlewares=(progress.watch, *getattr(http, "_middlewares", ())),
+                # Middlewares given here replace the session's own, which an external session must not lose; aiohttp
+                # has no public way to read these.
+                middlewares=(once, *getattr(http, "_middlewares", ())),
             )
             status = str(response.status)
             if call.streamed and response.status < 300:
-                return Answer(response.status, Headers(response.headers), b"", response)
+                return RawResponse(response.status, Headers(response.headers), b"", response)
             async with response:
-                body = await (response.read() if response.status < 300 else start_of(response))
-                if response.status >= 300:  # a debugging proxy may echo the request
-                    body = body.replace(token.encode(), b"<token>")
-                return Answer(response.status, Headers(response.headers, hide=token), body)
-        except (aiohttp.ClientError, OSError, ValueError) as trouble:
-            if isinstance(trouble, aiohttp.ClientError | OSError) or progress.sending:
-                raise transport_error(trouble, write=progress.write)  # noqa: B904  # it has its cause
-            progress.under_way = False
-            raise InvalidRequestError(f"The request cannot be sent: {redact(str(trouble)).rstrip('.')}.") from None
+                return await _read_whole(response, token)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            if once.sending or not isinstance(error, ValueError) or isinstance(error, aiohttp.ClientError | OSError):
+                failure = classify(error)
+            else:
+                refusal = redact(str(error))
         finally:
             if _LOG.isEnabledFor(logging.DEBUG):
-                self._log(call, status, progress)
+                self._log(call, status, progress.attempt, asyncio.get_running_loop().time() - began)
+        # Out here, so that aiohttp's exception, which holds the request, does not go along as the context.
+        if refusal is not None:
+            progress.under_way = False
+            raise InvalidRequestError(f"The request cannot be sent: {refusal.rstrip('.')}.")
+        raise failure.error(write=progress.write)
 
     async def download(self, call: Call[aiohttp.ClientResponse]) -> AsyncGenerator[bytes]:
         """Send a request as `request` does, and yield the body of its response as it comes.
@@ -207,70 +227,72 @@ class Session:
         """
         response = (await self.request(call)).data
         try:
-            while True:
-                async with self._until_closed():
-                    try:
-                        chunk = await response.content.readany()
-                    except (aiohttp.ClientError, OSError) as trouble:
-                        raise transport_error(trouble, write=False)  # noqa: B904  # it has its cause
-                if not chunk:
-                    return
+            while chunk := await self._next_chunk(response):
                 yield chunk
         finally:
             response.close()
 
-    def _log(self, call: Call[Any], status: str, progress: Progress) -> None:
-        path, milliseconds = redact(call.path.partition("?")[0]), progress.seconds() * 1e3
-        _LOG.debug("%s %s: %s in %.0f ms (attempt %d)", call.method, path, status, milliseconds, progress.attempt)
+    async def _next_chunk(self, response: aiohttp.ClientResponse) -> bytes:
+        async with self._until_closed():
+            try:
+                return await response.content.readany()
+            except (aiohttp.ClientError, OSError) as error:
+                failure = classify(error)
+            raise failure.error(write=False)
 
     @staticmethod
-    def _succeeded_before(call: Call[Any], answer: Answer, progress: Progress) -> bool:
-        return progress.applied and call.succeeded_before is not None and call.succeeded_before(answer)
+    def _log(call: Call[Any], status: str, attempt: int, seconds: float) -> None:
+        path = redact(call.path.partition("?")[0])
+        _LOG.debug("%s %s: %s in %.0f ms (attempt %d)", call.method, path, status, seconds * 1e3, attempt)
 
-    def _read(self, call: Call[T], answer: Answer) -> ApiResponse[T]:
-        if answer.status >= 300:
-            answer = attrs.evolve(
-                answer, body=b""
-            )  # an earlier attempt has succeeded, although the body says otherwise
-        elif (coding := answer.headers.get("Content-Encoding", "").lower()) not in DECODED:
+    @staticmethod
+    def _succeeded_before(call: Call[Any], response: RawResponse, progress: "_Progress") -> bool:
+        return progress.applied and call.succeeded_before is not None and call.succeeded_before(response)
+
+    def _read(self, call: Call[T], response: RawResponse) -> ApiResponse[T]:
+        coding = response.headers.get("Content-Encoding", "").lower()
+        if response.status >= 300:
+            # An earlier attempt has succeeded, although the body says otherwise.
+            response = attrs.evolve(response, body=b"")
+        elif coding not in DECODED:
             reason = f"The response has the unknown content coding {redact(coding)[:50]!r}."
             raise DecodeError(reason, malformed=True)
-        elif answer.body[:64].lstrip().startswith(b"<"):
-            raise DecodeError("A page of HTML came instead of the answer.", malformed=True)
-        decoded = call.parse(answer)
-        report(decoded.problems, strict=self.strict)
-        return ApiResponse(decoded.value, answer.status, answer.headers, decoded.problems)
+        elif response.body[:64].lstrip().startswith(b"<"):
+            raise DecodeError("The response is a page of HTML.", malformed=True)
+        decoded = call.parse(response)
+        log_problems(decoded.problems, strict=self.strict)
+        return ApiResponse(decoded.value, response.status, response.headers, decoded.problems)
 
-    async def _refusal(self, call: Call[Any], answer: Answer) -> ConstantContactError:
-        """The exception for an error answer, once the limiter knows of it."""
-        details = error_details(answer.body)
-        if answer.status == 429 and is_quota(details):
+    async def _refusal(self, call: Call[Any], response: RawResponse) -> ApiError:
+        """The exception for an error response, once the limiter knows of it."""
+        details = error_details(response.body)
+        if response.status == 429 and is_quota(details):
             await self.rate_limiter.quota_exceeded()
-        elif answer.status == 429 and is_throttle(details):
-            await self.rate_limiter.throttled(retry_after(answer.headers))
-        # Only an error of the client's says for sure that nothing was done; a redirect may come after the deed.
-        sure = 400 <= answer.status < 500 and answer.status != 408
-        maybe_applied = is_write(call.method) and not sure
-        resets_at = self.rate_limiter.resets_at
-        error = api_error(answer.status, answer.headers, answer.body, resets_at=resets_at, maybe_applied=maybe_applied)
+        elif response.status == 429 and is_throttle(details):
+            await self.rate_limiter.throttled(retry_after(response.headers))
+        # Only a client error says for sure that nothing was done; a redirect may come after the deed.
+        refused = 400 <= response.status < 500 and response.status != 408
+        error = api_error(
+            response.status,
+            response.headers,
+            response.body,
+            resets_at=self.rate_limiter.resets_at,
+            maybe_applied=is_write(call.method) and not refused,
+        )
         return error if call.refine is None else call.refine(error)
 
-    async def _pause(self, call: Call[Any], failure: ConstantContactError, progress: Progress) -> bool:
-        """Sleep before the next attempt and say True, or False if there is to be none."""
+    def _pause(self, call: Call[Any], error: ConstantContactError, progress: "_Progress") -> float | None:
+        """The seconds before the next attempt, or None if there is to be none."""
         asked = None
-        if isinstance(failure, ApiError) and not (isinstance(failure, RateLimitError) and is_throttle(failure.errors)):
-            asked = retry_after(failure.headers)
-        pause = (call.retry or self.retry).pause(
-            failure,
+        if isinstance(error, ApiError) and not (isinstance(error, RateLimitError) and is_throttle(error.errors)):
+            asked = retry_after(error.headers)
+        return (call.retry or self.retry).pause(
+            error,
             idempotency=call.idempotency,
             attempt=progress.attempt,
-            elapsed=progress.spent,
+            elapsed=progress.elapsed,
             retry_after=asked,
         )
-        if pause is not None:
-            await asyncio.sleep(pause)
-            progress.spent += pause
-        return pause is not None
 
     def _check_usable(self) -> None:
         if self._closed:
@@ -278,8 +300,8 @@ class Session:
         loop = asyncio.get_running_loop()
         if self._loop not in {None, loop}:
             raise InvalidRequestError("A client belongs to the event loop of its first request: make one in each.")
-        if self._lent is not None and getattr(self._lent, "_loop", loop) is not loop:
-            raise InvalidRequestError("The aiohttp session that was lent to the client belongs to another event loop.")
+        if self._external is not None and getattr(self._external, "_loop", loop) is not loop:
+            raise InvalidRequestError("The client_session belongs to another event loop.")
         self._loop = loop
 
     async def sleep(self, seconds: float) -> None:
@@ -289,7 +311,7 @@ class Session:
 
     @contextlib.asynccontextmanager
     async def _until_closed(self) -> AsyncIterator[None]:
-        """What `close` can end: everything inside leaves with ClientClosedError."""
+        """Let `close` end what is inside, with ClientClosedError."""
         self._check_usable()
         closing = asyncio.timeout(None)
         self._calls.add(closing)
@@ -306,10 +328,10 @@ class Session:
                 self._idle.set()
 
     def _http(self) -> aiohttp.ClientSession:
-        if self._lent is not None:
-            if self._lent.closed:
-                raise ClientClosedError("The aiohttp session that was lent to the client is closed.")
-            return self._lent
+        if self._external is not None:
+            if self._external.closed:
+                raise ClientClosedError("The client_session is closed.")
+            return self._external
         if self._own is None:
             # No limit to the pool, because the rate limiter bounds the requests; no cookies, because tokens do it all.
             connector = aiohttp.TCPConnector(limit=0, ssl=True if self._ssl_context is None else self._ssl_context)
@@ -334,3 +356,38 @@ class Session:
             finally:
                 if isinstance(self._auth, OAuth2):
                     await self._auth.close()
+
+
+@attrs.define(eq=False)
+class _Progress:
+    """How far one call has come."""
+
+    write: bool
+    """It may change something on the server."""
+    attempt: int = 0
+    elapsed: float = 0.0
+    """Seconds in attempts and in the pauses between them."""
+    sent: bool = False
+    under_way: bool = False
+    """An attempt has begun and has not ended."""
+    reauthenticated: bool = False
+    """Another token was asked for after a 401."""
+    applied: bool = False
+    """An attempt that has ended may have been applied."""
+
+    @property
+    def maybe_applied(self) -> bool:
+        """Whether the request may have been applied by now."""
+        return self.write and (self.applied or self.under_way)
+
+
+def _headers(call: Call[Any], token: Secret) -> dict[str, str]:
+    headers = {"Authorization": Secret.bearer(token), "Accept": call.accept, "User-Agent": USER_AGENT}
+    return headers if call.body is None else headers | {"Content-Type": call.content_type}
+
+
+async def _read_whole(response: aiohttp.ClientResponse, token: Secret) -> RawResponse:
+    body = await (response.read() if response.status < 300 else start_of(response))
+    if response.status >= 300:  # a debugging proxy may echo the request
+        body = body.replace(token.encode(), b"<token>")
+    return RawResponse(response.status, Headers(response.headers, hide=token), body)

@@ -24,12 +24,11 @@ from cc_async.errors import (
     AuthorizationError,
     ConstantContactError,
     ReauthorizationRequiredError,
-    RequestTimeoutError,
     TokenRefreshError,
-    TransportError,
 )
 from cc_async.oauth.token import Token
 from cc_async.wire.errors import retry_after
+from cc_async.wire.failures import classify
 from cc_async.wire.urls import USER_AGENT, check_endpoint
 
 MIN_DELAY: Final = 1.0
@@ -284,13 +283,10 @@ def parse_token_response(
 
 def _connection_failure(error: Exception) -> TokenFailure:
     """Classify a failed connection; the exception itself is dropped, because it holds what was sent."""
-    said = redact(f"{type(error).__name__}: {error}")
-    unsent = isinstance(
-        error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
-    )
-    kind = RequestTimeoutError if isinstance(error, TimeoutError) else TransportError
-    cause = kind(said, maybe_applied=not unsent)
-    return TokenFailure(f"The authorization server did not respond ({said}).", lost=not unsent, cause=cause)
+    failure = classify(error)
+    said = ": ".join(filter(None, (failure.name, failure.reason)))
+    cause = failure.error(write=True)
+    return TokenFailure(f"The authorization server did not respond ({said}).", lost=not failure.never_sent, cause=cause)
 
 
 def _fields(body: bytes) -> _Fields:

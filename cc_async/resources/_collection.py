@@ -11,7 +11,7 @@ import attrs
 
 from cc_async.codec.decode import Decoded, Envelope, decode_items, decode_plain_items, read_page
 from cc_async.errors import InvalidRequestError, SegmentNotReadyError
-from cc_async.http.call import Answer, Call
+from cc_async.http.call import Call, RawResponse
 from cc_async.http.session import Session
 from cc_async.limits.protocol import Turn
 from cc_async.streams.collection import Collection
@@ -142,7 +142,7 @@ class _Pages(Generic[T]):
             on_retry()
         return RawPage(response.status, response.headers, response.data)
 
-    def _parse(self, response: Answer) -> Decoded[Envelope]:
+    def _parse(self, response: RawResponse) -> Decoded[Envelope]:
         if response.status == 202:  # the rest of such a response is not documented
             return Decoded(Envelope([], None, None))
         page = read_page(response.body, self.collection.shape)

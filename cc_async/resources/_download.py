@@ -4,10 +4,10 @@ import aiohttp
 
 from cc_async.codec.decode import Decoded
 from cc_async.errors import DecodeError
-from cc_async.http.call import Answer, Call
+from cc_async.http.call import Call, RawResponse
 
 
-def media_type(response: Answer) -> str:
+def media_type(response: RawResponse) -> str:
     """The media type of a response, in lower case and without parameters; empty if it names none."""
     return response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
@@ -17,7 +17,7 @@ def download(path: str, *, accept: str) -> Call[aiohttp.ClientResponse]:
     return Call(method="GET", path=path, parse=_body_to_come, accept=accept, streamed=True)
 
 
-def _body_to_come(response: Answer) -> Decoded[aiohttp.ClientResponse]:
+def _body_to_come(response: RawResponse) -> Decoded[aiohttp.ClientResponse]:
     if response.stream is None:
         raise DecodeError("The response has no body that could be streamed.")
     if media_type(response) == "text/html":

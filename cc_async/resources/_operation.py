@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, get_args
 
 from cc_async.codec.decode import Decoded, decode
-from cc_async.http.call import Answer, ApiResponse, Call
+from cc_async.http.call import ApiResponse, Call, RawResponse
 from cc_async.http.retry import Idempotency
 from cc_async.http.session import Session
 from cc_async.models.activities import Activity
@@ -42,17 +42,17 @@ async def first_page(pager: Pager[T]) -> Page[T]:
         return await anext(pager.pages())
 
 
-def reads(cls: type[T]) -> Callable[[Answer], Decoded[T]]:
+def reads(cls: type[T]) -> Callable[[RawResponse], Decoded[T]]:
     """Return the function that reads a response into a model."""
     return lambda response: decode(response.body, cls)
 
 
-def nothing(_: Answer) -> Decoded[None]:
+def nothing(_: RawResponse) -> Decoded[None]:
     """Read a response without data, whatever its body."""
     return Decoded(None)
 
 
-def _not_found(response: Answer) -> bool:
+def _not_found(response: RawResponse) -> bool:
     return response.status == 404
 
 
@@ -72,7 +72,7 @@ def deletion_job(path: str) -> Call[Activity]:
     )
 
 
-def _already_deleted(response: Answer) -> bool:
+def _already_deleted(response: RawResponse) -> bool:
     """Whether nothing has this id: a deleted list is reported as 400 `list_id not found`."""
     said = " ".join(detail.message or "" for detail in error_details(response.body))
     return response.status == 404 or (response.status == 400 and said.rstrip(".").endswith("not found"))

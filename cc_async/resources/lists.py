@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from cc_async.codec.decode import Decoded, decode, dumps
-from cc_async.http.call import Answer, Call
+from cc_async.http.call import Call, RawResponse
 from cc_async.http.retry import Idempotency
 from cc_async.http.session import Session
 from cc_async.models.activities import Activity
@@ -83,7 +83,7 @@ def delete_list(list_id: str | ContactList) -> Call[Activity]:
 def list_id_xrefs(sequence_ids: str | Iterable[str | int]) -> Call[list[ListXref]]:
     """GET /contact_lists/list_id_xrefs."""
 
-    def parse(response: Answer) -> Decoded[list[ListXref]]:
+    def parse(response: RawResponse) -> Decoded[list[ListXref]]:
         decoded = decode(response.body, _XrefsBody)
         return Decoded(decoded.value.xrefs or [], decoded.problems)
 

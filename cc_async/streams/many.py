@@ -36,7 +36,7 @@ class Outcome(Generic[ItemT, ResultT]):
 
     item: ItemT = attrs.field(repr=False)
     state: Literal["done", "not_done", "maybe_done"]
-    """maybe_done: the call failed, but a write may have taken effect; look before you send it again."""
+    """maybe_done: the call failed, but a write may have been applied; check before retrying."""
     result: ResultT | None = attrs.field(default=None, repr=False)
     error: Exception | None = None
 

@@ -12,7 +12,7 @@ from weakref import WeakSet
 import attrs
 
 from cc_async.codec.decode import Decoded
-from cc_async.codec.problems import Problem, report
+from cc_async.codec.problems import Problem, log_problems
 from cc_async.errors import InvalidRequestError
 from cc_async.streams.cursor import CursorStyle, PageNumberCursor, Trust
 from cc_async.streams.prefetch import FetchPage, Prefetcher, RawPage
@@ -233,7 +233,7 @@ class _Reader(Generic[T]):
 
     async def _build(self, raw: RawPage, link: str | None) -> Page[T]:
         decoded = await self._source.decode(raw.envelope.items)
-        report(decoded.problems, strict=self._source.strict)
+        log_problems(decoded.problems, strict=self._source.strict)
         items, repeated = self._without_repeats(decoded.value)
         total, known = raw.envelope.total, self._total
         changed = total is not None and known is not None and total != known

@@ -114,7 +114,7 @@ def _message(status: int, details: tuple[ErrorDetail, ...], *, maybe_applied: bo
     if 300 <= status < 400:
         parts.append("A redirect is never followed with a token: check the base URL.")
     if maybe_applied:
-        parts.append("The write may have taken effect: look before you send it again.")
+        parts.append("The write may have been applied; check before retrying.")
     return " ".join(filter(None, parts))
 
 

@@ -14,7 +14,7 @@ from support.contract_values import CONTACT, ODD, PAGE, SAMPLES, SMS_HISTORY, TI
 
 from cc_async import Contact, ContactCounts, CreateOrUpdateContactResult, DecodeError, Problem, SmsEngagement
 from cc_async.codec.decode import Decoded, Envelope, PageShape, decode, decode_items, dumps, loads, read_page
-from cc_async.codec.problems import report
+from cc_async.codec.problems import log_problems
 
 
 def envelope_of(body: bytes) -> Envelope:
@@ -346,7 +346,7 @@ async def test_one_warning_names_the_places_and_none_of_the_values(caplog: pytes
     odd = b'{"first_name": ["s3cret"], "created_at": "s3cret", "notes": {"s3cret": 1}}'
     decoded = await contacts_of(page_of([odd] * 9))
     with caplog.at_level(logging.DEBUG):
-        report(decoded.problems, strict=False)
+        log_problems(decoded.problems, strict=False)
     (record,) = caplog.records
     assert (record.name, record.levelname) == ("cc_async", "WARNING")
     text = record.getMessage()
@@ -357,14 +357,14 @@ async def test_one_warning_names_the_places_and_none_of_the_values(caplog: pytes
 
 
 def test_no_problem_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
-    report((), strict=True)
+    log_problems((), strict=True)
     assert not caplog.records
 
 
 def test_strict_raises_with_the_first_place() -> None:
     decoded = decode(b'{"last_name": "x", "created_at": "soon", "first_name": true}', Contact)
     with pytest.raises(DecodeError, match=r"2 value\(s\).*\$\.created_at: not a timestamp") as caught:
-        report(decoded.problems, strict=True)
+        log_problems(decoded.problems, strict=True)
     assert caught.value.path in {"$.first_name", "$.created_at"}
     assert not caught.value.malformed
 

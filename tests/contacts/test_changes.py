@@ -23,7 +23,7 @@ from cc_async import (
     ServerError,
 )
 from cc_async.codec.decode import decode
-from cc_async.http.call import Answer
+from cc_async.http.call import RawResponse
 from cc_async.sandbox import Sandbox
 
 ORDERS = ("created", "updated", "id", "shuffled")
@@ -42,7 +42,7 @@ class World:
         box.fault("mutate", method="GET", path="/contacts$", times=None, change=self._after_page)
 
     def leave_out(self, name: str) -> None:
-        """Answer without a property from now on."""
+        """RawResponse without a property from now on."""
         self.left_out = name
 
     def _after_page(self, page: Any) -> None:
@@ -279,15 +279,15 @@ async def test_without_the_servers_clock_ours_is_the_watermark(
     if date is not None:
         world.box.fault("mutate", times=None, change=lambda page: page, headers={"Date": date})
     else:
-        monkeypatch.setattr("cc_async.http.session.Answer", _without_date)
+        monkeypatch.setattr("cc_async.http.session.RawResponse", _without_date)
     changes = world.cc.contacts.changes(world.now - timedelta(hours=1))
     before = datetime.now(UTC)
     assert [contact.contact_id async for contact in changes] == [contact_id]
     assert before <= changes.watermark <= datetime.now(UTC)
 
 
-def _without_date(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
-    return Answer(status, CIMultiDict((name, value) for name, value in headers.items() if name != "Date"), body)
+def _without_date(status: int, headers: Mapping[str, str], body: bytes) -> RawResponse:
+    return RawResponse(status, CIMultiDict((name, value) for name, value in headers.items() if name != "Date"), body)
 
 
 async def test_a_date_without_a_zone_is_read_as_utc(world: World) -> None:

@@ -89,7 +89,7 @@ async def waiting(where: str) -> AsyncIterator[tuple[ConstantContact, Callable[[
 
 
 PLACES = ["limiter", "token", "connect", "answer", "body", "pause", "throttle"]
-# Closed there, a PUT may have taken effect; in the connect it did not, but aiohttp does not tell how far it came.
+# Closed there, a PUT may have been applied; in the connect it did not, but aiohttp does not tell how far it came.
 MAYBE_APPLIED = {"connect", "answer", "body", "pause"}
 
 

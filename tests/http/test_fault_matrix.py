@@ -217,7 +217,7 @@ async def check(case: Case, cc: ConstantContact, contact_id: str, list_id: str =
     with pytest.raises(OUTCOMES[case.outcome]) as caught:
         await awaitable
     assert caught.value.maybe_applied is case.maybe_applied
-    assert ("may have taken effect" in str(caught.value)) is (case.maybe_applied and case.outcome != "Decode")
+    assert ("may have been applied" in str(caught.value)) is (case.maybe_applied and case.outcome != "Decode")
 
 
 def faults_of(case: Case) -> list[dict[str, Any]]:

@@ -43,9 +43,8 @@ from cc_async import (
     TransportError,
 )
 from cc_async.codec.decode import Decoded
-from cc_async.http.call import Answer, Call
-from cc_async.http.session import Session
-from cc_async.http.transport import Progress
+from cc_async.http.call import Call, RawResponse
+from cc_async.http.session import Session, _Progress
 
 ADDRESS, QUOTED = "ada.lovelace@example.com", "ada.lovelace%40example.com"
 TWICE = attrs.evolve(FAST, attempts=2)
@@ -163,7 +162,12 @@ async def test_no_repr_shows_a_token_or_an_address() -> None:
         answer = await cc.contacts.with_http_info.get(ADDRESS)
         call = Call(method="GET", path=f"/contacts/{QUOTED}?email={QUOTED}", parse=Decoded, body=ADDRESS.encode())
         things = [cc, cc._session, cc._session._auth, auth, page, answer, call, cc.contacts.list(email=ADDRESS)]
-        things += [Progress("GET"), Answer(200, {"X-Echo": ECHO}, ECHO.encode()), cc.contacts, cc.rate_limiter]
+        things += [
+            _Progress(write=False),
+            RawResponse(200, {"X-Echo": ECHO}, ECHO.encode()),
+            cc.contacts,
+            cc.rate_limiter,
+        ]
         for thing in things:
             assert TOKEN not in repr(thing)
             assert ADDRESS not in repr(thing)

@@ -98,7 +98,7 @@ async def test_a_lent_session_that_is_closed_is_a_clear_error() -> None:
     async with aiohttp.ClientSession() as http:
         pass
     async with talking(client_session=http) as (cc, server):
-        with pytest.raises(ClientClosedError, match="lent to the client is closed") as caught:
+        with pytest.raises(ClientClosedError, match="client_session is closed") as caught:
             await cc.contacts.create(ADA)
     assert (server.requests, caught.value.maybe_applied) == ([], False)
 

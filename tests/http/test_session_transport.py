@@ -110,10 +110,12 @@ async def test_every_failure_of_a_write_ends_in_one_of_ours_that_says_whether_it
     never_sent, passing = cls.__name__ in NEVER_SENT, NEVER_SENT.get(cls.__name__, True)
     assert isinstance(failure, TransportError)
     assert isinstance(failure, RequestTimeoutError) is issubclass(cls, TimeoutError)
-    assert failure.maybe_applied is ("may have taken effect" in str(failure)) is not never_sent
+    assert failure.maybe_applied is ("may have been applied" in str(failure)) is not never_sent
     assert failure.permanent is (not passing or cls.__name__ in AFTER_A_REDIRECT)
     assert attempts == (2 if never_sent and passing else 1)
-    assert any(isinstance(cause, cls) for cause in chain(failure))
+    # aiohttp gives errors of sockets a class of its own.
+    assert isinstance(failure, TimeoutError) or cls.__name__ in str(failure) or "ClientOSError" in str(failure)
+    assert not any(isinstance(known, aiohttp.ClientError) for known in chain(failure))
     copied = pickle.loads(pickle.dumps(failure))  # noqa: S301  # our own bytes
     assert (type(copied), str(copied), vars(copied)) == (type(failure), str(failure), vars(failure))
 
@@ -129,7 +131,7 @@ async def test_a_read_is_tried_again_unless_that_is_hopeless_and_nothing_of_it_s
     assert isinstance(failure, TransportError)
     assert not failure.maybe_applied
     assert attempts == (1 if failure.permanent else 2)
-    assert error.__cause__ in chain(failure)
+    assert error.__cause__ not in chain(failure)
     assert "S3CR3T" not in shown_by_a_debugger(failure)
     assert not [address for address in (ADDRESS, QUOTED) if address in shown(failure)]
 

@@ -12,7 +12,7 @@ import attrs
 from yarl import URL
 
 from cc_async.errors import BadRequestError, BulkQueueFullError, NotFoundError, TransportError
-from cc_async.http.call import Answer, ApiResponse, Call
+from cc_async.http.call import ApiResponse, Call, RawResponse
 from cc_async.http.retry import RetryPolicy
 
 EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
@@ -65,7 +65,7 @@ class Provider:
         await asyncio.sleep(0.2)
         status, document = self._respond(call)
         headers = {"Date": format_datetime(self._at(self._now()).replace(microsecond=0), usegmt=True)}
-        decoded = call.parse(Answer(status, headers, json.dumps(document).encode()))
+        decoded = call.parse(RawResponse(status, headers, json.dumps(document).encode()))
         await asyncio.sleep(0.05)
         return ApiResponse(decoded.value, status, headers)
 

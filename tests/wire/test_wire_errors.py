@@ -318,7 +318,7 @@ def test_an_error_names_several_reasons_and_what_to_do() -> None:
 def test_an_error_after_a_write_says_that_it_may_have_been_applied() -> None:
     error = api_error(500, {}, b"", resets_at=MIDNIGHT, maybe_applied=True)
     assert error.maybe_applied
-    assert "may have taken effect" in str(error)
+    assert "may have been applied" in str(error)
     assert not refused(ErrorAnswer(500, b"")).maybe_applied
 
 

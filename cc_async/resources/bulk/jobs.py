@@ -21,7 +21,7 @@ from cc_async.errors import (
     NotFoundError,
     TransportError,
 )
-from cc_async.http.call import Answer, Call
+from cc_async.http.call import Call, RawResponse
 from cc_async.http.session import Session
 from cc_async.limits.protocol import Turn
 from cc_async.models.activities import Activity
@@ -54,7 +54,7 @@ class _Listed:
 def _recent(turn: Turn) -> Call[list[Activity]]:
     """GET /activities: the newest 500 jobs."""
 
-    def parse(response: Answer) -> Decoded[list[Activity]]:
+    def parse(response: RawResponse) -> Decoded[list[Activity]]:
         found = decode(response.body, _Listed)
         return Decoded(found.value.activities or [], found.problems)
 

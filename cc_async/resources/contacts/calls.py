@@ -9,7 +9,7 @@ import attrs
 
 from cc_async.codec.decode import Decoded, decode, dumps
 from cc_async.errors import InvalidRequestError
-from cc_async.http.call import Answer, Call
+from cc_async.http.call import Call, RawResponse
 from cc_async.http.retry import Idempotency
 from cc_async.models.contact_requests import CreateContactRequest, CreateOrUpdateContactRequest, UpdateContactRequest
 from cc_async.models.contacts import Contact, ContactCounts, ContactXref, CreateOrUpdateContactResult, SmsEngagement
@@ -86,7 +86,7 @@ def split(sequence_ids: str | Iterable[str | int]) -> list[str]:
 def id_xrefs(sequence_ids: str | Iterable[str | int]) -> Call[list[ContactXref]]:
     """GET /contacts/contact_id_xrefs."""
 
-    def parse(response: Answer) -> Decoded[list[ContactXref]]:
+    def parse(response: RawResponse) -> Decoded[list[ContactXref]]:
         decoded = decode(response.body, _Xrefs)
         return Decoded(decoded.value.xrefs or [], decoded.problems)
 

@@ -15,7 +15,7 @@ from cc_async.errors import (
     DecodeError,
     InvalidRequestError,
 )
-from cc_async.http.call import Answer, Call
+from cc_async.http.call import Call, RawResponse
 from cc_async.http.retry import Idempotency
 from cc_async.http.session import Session
 from cc_async.limits.protocol import Turn
@@ -185,7 +185,7 @@ def checked(changes: ContactChanges) -> ContactChanges:
     return cast(ContactChanges, {**changes, **ids})
 
 
-def _object(answer: Answer) -> Decoded[dict[str, Any]]:
+def _object(answer: RawResponse) -> Decoded[dict[str, Any]]:
     raw = loads(answer.body, exact=True)
     if not isinstance(raw, dict):
         raise DecodeError("The answer is no contact: expected an object.")
