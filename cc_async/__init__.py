@@ -1,6 +1,7 @@
 """An asyncio-native client for the contacts of the Constant Contact V3 API."""
 
 import typing
+import warnings
 
 from cc_async._version import __version__
 from cc_async.client import ConstantContact
@@ -38,7 +39,6 @@ from cc_async.errors import (
 )
 from cc_async.http.call import ApiResponse
 from cc_async.http.retry import Idempotency, RetryPolicy
-from cc_async.http.session import Session
 from cc_async.limits.local import RateLimiter
 from cc_async.limits.protocol import Limiter, Turn
 from cc_async.oauth.endpoint import AuthorizationRequest, DeviceAuthorization
@@ -191,7 +191,6 @@ __all__ = [
     "Segment",
     "SegmentNotReadyError",
     "ServerError",
-    "Session",
     "SignUpCustomField",
     "SignUpSmsChannel",
     "SignUpSmsChannelConsent",
@@ -223,6 +222,11 @@ if not typing.TYPE_CHECKING:  # else type checkers would take any name for one o
 
     def __getattr__(name: str) -> typing.Any:
         """Import the models, and what streams and bulk calls return, with their first use: they take longest."""
+        if name == "Session":
+            from cc_async.http.session import Session  # noqa: PLC0415  # only for those who still use it
+
+            warnings.warn("cc_async.Session is private now: use ConstantContact.", DeprecationWarning, stacklevel=2)
+            return Session
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from cc_async.models import (  # noqa: PLC0415  # with its first use

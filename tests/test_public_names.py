@@ -9,11 +9,12 @@ import pytest
 
 import cc_async
 from cc_async import models
+from cc_async.http.session import Session
 from cc_async.models import contact_requests as requests, contacts as contact
 from cc_async.sandbox import Sandbox
 
 PROMISED = [
-    *("ConstantContact", "Session", "OAuth2", "Token", "TokenStore", "MemoryTokenStore", "FileTokenStore"),
+    *("ConstantContact", "OAuth2", "Token", "TokenStore", "MemoryTokenStore", "FileTokenStore"),
     *("RateLimiter", "RetryPolicy", "Pager", "Page", "merge", "ApiResponse", "Contact", "EmailAddress"),
     *("CustomField", "PhoneNumber", "StreetAddress", "Note", "SmsChannel", "SmsChannelConsent", "ContactCounts"),
     *("ContactXref", "SmsEngagement", "CreateContactRequest", "CreateOrUpdateContactRequest"),
@@ -32,6 +33,11 @@ OPERATIONS = [
 
 def test_every_promised_name_can_be_imported() -> None:
     assert set(PROMISED) <= set(cc_async.__all__)
+
+
+def test_a_name_that_is_private_now_can_still_be_imported_and_warns() -> None:
+    with pytest.warns(DeprecationWarning, match="Session is private now"):
+        assert cc_async.Session is Session  # type: ignore[attr-defined]  # on purpose
 
 
 def test_the_names_are_sorted_and_each_is_there_once() -> None:
