@@ -1,5 +1,6 @@
 """An asyncio-native client for the contacts of the Constant Contact V3 API."""
 
+import types
 import typing
 import warnings
 
@@ -223,49 +224,35 @@ if not typing.TYPE_CHECKING:  # else type checkers would take any name for one o
     def __getattr__(name: str) -> typing.Any:
         """Import the models, and what streams and bulk calls return, with their first use: they take longest."""
         if name == "Session":
-            from cc_async.http.session import Session  # noqa: PLC0415  # only for those who still use it
+            from cc_async.http.session import Session  # only for those who still use it
 
             warnings.warn("cc_async.Session is private now: use ConstantContact.", DeprecationWarning, stacklevel=2)
             return Session
-        if name not in __all__:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from cc_async.models import (  # noqa: PLC0415  # with its first use
-            account,
-            activities,
-            contact_requests,
-            contacts,
-            custom_fields,
-            imports,
-            lists,
-            segments,
-            tags,
-        )
-        from cc_async.resources.bulk import changes_by_id, exports, imports as bulk_imports  # noqa: PLC0415  # with its first use
-        from cc_async.resources.contacts import changes, filters, many as contact_many  # noqa: PLC0415  # with its first use
-        from cc_async.streams import many, merge  # noqa: PLC0415  # with its first use
-
-        for module in (
-            account,
-            activities,
-            contact_requests,
-            contacts,
-            custom_fields,
-            imports,
-            lists,
-            segments,
-            tags,
-            changes_by_id,
-            exports,
-            bulk_imports,
-            changes,
-            contact_many,
-            filters,
-            many,
-            merge,
-        ):
+        for module in _lazy_modules() if name in __all__ else ():
             if name in vars(module):
                 return globals().setdefault(name, vars(module)[name])
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _lazy_modules() -> tuple[types.ModuleType, ...]:
+    # ruff: noqa: PLC0415  # imported with their first use
+    from cc_async.models import (
+        account,
+        activities,
+        contact_requests,
+        contacts,
+        custom_fields,
+        imports,
+        lists,
+        segments,
+        tags,
+    )
+    from cc_async.resources.bulk import changes_by_id, exports, imports as bulk_imports
+    from cc_async.resources.contacts import changes, filters, many as contact_many
+    from cc_async.streams import many, merge
+
+    models = (account, activities, contact_requests, contacts, custom_fields, imports, lists, segments, tags)
+    return (*models, contact_many, changes_by_id, exports, bulk_imports, changes, filters, many, merge)
 
 
 def __dir__() -> list[str]:
