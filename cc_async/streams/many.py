@@ -100,7 +100,7 @@ class _Batch(Generic[ItemT, ResultT]):
         self.feeder: asyncio.Task[None] | None = None
         self.ended = False
         """No more items are taken."""
-        self.trouble: BaseException | None = None
+        self.error: BaseException | None = None
         """Why, if not because there are none."""
         self.left = False
         """The consumer left early."""
@@ -117,7 +117,7 @@ class _Batch(Generic[ItemT, ResultT]):
                 if close is not None and (self.left or source is not items):
                     await close()
         except BaseException as error:
-            self.trouble = self.trouble or error  # raised once all outcomes are delivered
+            self.error = self.error or error  # raised once all outcomes are delivered
             if self.left or not isinstance(error, Exception):
                 raise
         finally:
@@ -126,13 +126,13 @@ class _Batch(Generic[ItemT, ResultT]):
 
     async def _take_from(self, source: AsyncIterator[ItemT]) -> None:
         # Room first, so that an item that is taken is also started.
-        while await self.room.acquire() and await self.active.acquire() and self.trouble is None:
+        while await self.room.acquire() and await self.active.acquire() and self.error is None:
             # Never cancelled for what another call met: that would end a generator that the caller could go on with.
             item = await anext(source, _NO_MORE)
             if isinstance(item, _NoMore):
                 return
-            if self.left or self.trouble is not None:
-                refusal = self.trouble if isinstance(self.trouble, Exception) else None
+            if self.left or self.error is not None:
+                refusal = self.error if isinstance(self.error, Exception) else None
                 self.slots.append(_Slot(item, None, refusal or ClientClosedError("The call was never begun.")))
                 return
             self.slots.append(self._start(item))
@@ -165,7 +165,7 @@ class _Batch(Generic[ItemT, ResultT]):
         self.active.release()
         self.news.set()
         if not task.cancelled() and isinstance(task.exception(), _FINAL) and not self.left:
-            self.trouble = self.trouble or task.exception()
+            self.error = self.error or task.exception()
 
     async def next(self, items: Iterable[ItemT] | AsyncIterable[ItemT]) -> Outcome[ItemT, ResultT]:
         """The next outcome; raises StopAsyncIteration at the end, or what ended it before."""
@@ -176,7 +176,7 @@ class _Batch(Generic[ItemT, ResultT]):
             if slot is not None:
                 return slot.outcome()
             if self.ended and not self.slots:
-                self.left, trouble, self.trouble = True, self.trouble, None
+                self.left, trouble, self.error = True, self.error, None
                 try:
                     raise trouble or StopAsyncIteration
                 finally:
@@ -223,10 +223,9 @@ async def _one_by_one(items: Iterable[ItemT]) -> AsyncGenerator[ItemT, None]:
 class Many(Generic[ItemT, ResultT]):
     """What becomes of many items, as an asynchronous iterator of outcomes.
 
-    One failure does not stop the rest. What every item would meet, a spent quota, a lost authorization or a closed
-    client, does: then no more items are taken, the outcomes of those taken are delivered, each with its `state`, and
-    the error is raised. What was not delivered by then was never taken: an iterator given as `items` goes on there.
-    While one waits for its next item, that item is awaited first.
+    One error does not stop the rest. Errors that would affect every item (quota exhausted, authorization lost, client
+    closed) stop the batch: pending outcomes are delivered, each with its `state`, then the error is raised. Items that
+    were not taken remain in your iterator. If the batch stops while it waits for the next item, it awaits that first.
 
     `items` are taken as calls become free, and at most four times `concurrency` ahead of the consumer. Outcomes come in
     the order of the items, or `as_completed`. Items with the same `key`, unless it is None, are processed one after the

@@ -47,12 +47,12 @@ class Page(Generic[T]):
 
 @attrs.frozen(kw_only=True)
 class PageSource(Generic[T]):
-    """What a Pager needs to know of its collection."""
+    """What a Pager needs to know about its collection."""
 
     fetch_page: FetchPage
     decode: Callable[[list[Any]], Awaitable[Decoded[list[T]]]]
     check: Callable[[str], str]
-    """Makes sure of a link and gives it as it is to be followed, or raises a PaginationError."""
+    """Validates a link and returns it in the form to follow, or raises a PaginationError."""
     identify: Callable[[T], str | None]
     start: str | None
     size: int | None
@@ -72,9 +72,9 @@ class Pager(Generic[T]):
     cancellation) cancels what is under way; inside `async with pager:` it is also awaited.
 
     Pages are numbered, not a snapshot. While contacts are created or deleted they shift: one that comes again within a
-    few pages is dropped (`Page.repeated`), but one that moves to a page already read is missed. After a walk, ask with
-    `list(updated_after=<its beginning>)` for what changed meanwhile: that covers the missed ones too, except those that
-    moved because another contact was deleted, or left its place as it was updated. Only a second walk finds these.
+    few pages is dropped (`Page.repeated`), but one that moves to a page already read is missed. After a traversal, ask
+    with `list(updated_after=<its start>)` for what changed meanwhile: that covers missed ones too, except those that
+    moved because another contact was deleted, or left its place as it was updated. Only a second traversal finds these.
 
     Raises:
         ApiError, TransportError, AuthorizationError, ClientClosedError: as every request does.
@@ -89,17 +89,17 @@ class Pager(Generic[T]):
             raise InvalidRequestError("read_ahead must be 0 (strictly one page at a time) or more.")
         self._source = source
         self._read_ahead = read_ahead
-        self._walks: WeakSet[Prefetcher] = WeakSet()
+        self._prefetchers: WeakSet[Prefetcher] = WeakSet()
 
     def __aiter__(self) -> "Stream[T]":
         """Iterate over the items."""
         reader = self._read(self._read_ahead)
-        return Stream(reader.walk, reader.item)
+        return Stream(reader.prefetcher, reader.item)
 
     def pages(self) -> "Stream[Page[T]]":
         """Iterate over the pages, each with the link from which to go on later."""
         reader = self._read(self._read_ahead)
-        return Stream(reader.walk, reader.page)
+        return Stream(reader.prefetcher, reader.page)
 
     async def collect(self, max_items: int | None = None) -> list[T]:
         """All items, or the first `max_items`, as a list."""
@@ -113,7 +113,7 @@ class Pager(Generic[T]):
         except StopAsyncIteration:
             pass
         finally:
-            await reader.walk.aclose()
+            await reader.prefetcher.aclose()
         return items[:max_items]
 
     async def first(self) -> T | None:
@@ -124,7 +124,7 @@ class Pager(Generic[T]):
         except StopAsyncIteration:
             return None
         finally:
-            await reader.walk.aclose()
+            await reader.prefetcher.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -136,16 +136,16 @@ class Pager(Generic[T]):
 
     async def aclose(self) -> None:
         """End every iteration over this pager and wait until nothing of them runs."""
-        walks = list(self._walks)
-        for walk in walks:
-            walk.abandon()
-        for walk in walks:
-            await walk.aclose()
+        prefetchers = list(self._prefetchers)
+        for prefetcher in prefetchers:
+            prefetcher.abandon()
+        for prefetcher in prefetchers:
+            await prefetcher.aclose()
 
     def _read(self, read_ahead: int, max_items: int | None = None) -> "_Reader[T]":
         source = self._source
         most = None if max_items is None or not source.size else -(-max_items // source.size)
-        walk = Prefetcher(
+        prefetcher = Prefetcher(
             source.fetch_page,
             start=source.start,
             check=source.check,
@@ -154,12 +154,12 @@ class Pager(Generic[T]):
             parse_cursor=source.parse_cursor,
             trust=source.trust,
         )
-        self._walks.add(walk)
-        return _Reader(source, walk)
+        self._prefetchers.add(prefetcher)
+        return _Reader(source, prefetcher)
 
 
 class Running(Protocol):
-    """What goes on by itself until it is ended."""
+    """A background activity that can be stopped."""
 
     def abandon(self) -> None:
         """End it, and give nothing more."""
@@ -169,7 +169,7 @@ class Running(Protocol):
 
 
 class Stream(Generic[T]):
-    """An iterator that ends what runs for it when it is closed or dropped, whoever else knows that."""
+    """An asynchronous iterator that stops its background tasks when it is closed or garbage-collected."""
 
     def __init__(self, running: Running, step: Callable[[], Coroutine[Any, Any, T]]) -> None:
         self._running = running
@@ -195,11 +195,11 @@ class Stream(Generic[T]):
 
 
 class _Reader(Generic[T]):
-    """Makes typed pages and items of one walk, for any number of consumers that share it."""
+    """Makes typed pages and items of one traversal, for any number of consumers that share it."""
 
-    def __init__(self, source: PageSource[T], walk: Prefetcher) -> None:
+    def __init__(self, source: PageSource[T], prefetcher: Prefetcher) -> None:
         self._source = source
-        self.walk = walk
+        self.prefetcher = prefetcher
         self._items: Iterator[T] = iter(())
         self._page_turn, self._item_turn = asyncio.Lock(), asyncio.Lock()
         self._recent: deque[set[str]] = deque(maxlen=_REMEMBERED)
@@ -207,7 +207,7 @@ class _Reader(Generic[T]):
 
     async def item(self) -> T:
         """The next item; raises StopAsyncIteration at the end."""
-        if self.walk.abandoned:
+        if self.prefetcher.abandoned:
             raise StopAsyncIteration
         for item in self._items:
             return item
@@ -221,14 +221,14 @@ class _Reader(Generic[T]):
         """The next page; raises StopAsyncIteration at the end."""
         async with self._page_turn:
             try:
-                found = await self.walk.head()
+                found = await self.prefetcher.head()
                 page = None if found is None else await self._build(*found)
             except Exception:  # cancellation is no end: who asks again gets the same page
-                self.walk.abandon()
+                self.prefetcher.abandon()
                 raise
             if page is None:
                 raise StopAsyncIteration
-            self.walk.advance()
+            self.prefetcher.advance()
             return page
 
     async def _build(self, raw: RawPage, link: str | None) -> Page[T]:
