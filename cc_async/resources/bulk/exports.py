@@ -30,15 +30,19 @@ class Steps(Protocol):
 
     async def start(self) -> Activity:
         """Start the job."""
+        ...
 
     async def wait(self, activity: str | Activity, *, timeout: float | None) -> Activity:  # noqa: ASYNC109
         """Wait until a job has ended."""
+        ...
 
     def download(self, file_id: str) -> AsyncGenerator[bytes]:
         """The file of a completed export."""
+        ...
 
     async def sleep(self, seconds: float) -> None:
         """Pause."""
+        ...
 
 
 class Export:

@@ -106,15 +106,19 @@ class Journal(Protocol[SpecT_contra]):
 
     def activity_ids(self) -> Iterable[str]:
         """The ids of all jobs that were started."""
+        ...
 
     def recall(self, spec: SpecT_contra) -> Recollection | None:
         """What is remembered of a job; None if it was never about to be started."""
+        ...
 
     async def about_to_start(self, spec: SpecT_contra, since: datetime | None) -> None:
         """Remember that a job may be started from now on."""
+        ...
 
     async def started(self, spec: SpecT_contra, activity_id: str) -> None:
         """Remember the id of a job that was started."""
+        ...
 
 
 class JobRunner(Generic[SpecT]):

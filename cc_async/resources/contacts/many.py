@@ -165,11 +165,11 @@ def _many(
 ) -> Many[ItemT, ResultT]:
     if isinstance(items, str):
         raise InvalidRequestError("items must be several, each as an entry of a list: a string is one.")
-    background = options["background"]
+    background = options.get("background", False)
     return Many(
         items,
         lambda item: work(item, Turn(stream=background)),
-        concurrency=options["concurrency"],
-        as_completed=options["as_completed"],
+        concurrency=options.get("concurrency", CONCURRENCY),
+        as_completed=options.get("as_completed", False),
         key=key,
     )
