@@ -10,6 +10,7 @@ import attrs
 
 from cc_async.errors import InvalidRequestError, QuotaExceededError
 from cc_async.limits.protocol import Turn
+from cc_async.limits.share import LOOK_BACK, Share
 from cc_async.limits.windows import _LOG, _Day, _Pause
 
 _MARGIN = 0.04  # seconds, which absorb 20 ms of jitter either way; of a `per` under a second, the share
@@ -52,8 +53,9 @@ class RateLimiter:
         self._rate, self._window = rate, per + self._margin
         self._day = _Day(daily)
         self._pause = _Pause(self._window)
+        self._share = Share(rate, self._window)
         self._queues = self._callers, self._awaited, self._streams = _Queue(), _Queue(), _Queue()
-        self._sent: deque[_Waiter] = deque(maxlen=rate)
+        self._sent: deque[_Waiter] = deque(maxlen=2 * rate)
         self._row = 0  # callers that went past a waiting stream since its last turn
         self._warned_of: datetime | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -91,6 +93,7 @@ class RateLimiter:
             raise QuotaExceededError(f"The daily quota is exhausted: wait until {spent_until}.", resets_at=spent_until)
         # Not when the timer fired: a loop that stalled in between would send two bursts together.
         waiter.sent_at = loop.time()
+        self._share.sent += 1
         self._pump()
 
     async def throttled(self, retry_after: float | None = None) -> None:
@@ -100,7 +103,18 @@ class RateLimiter:
         is honoured up to a minute.
         """
         now, last_sent_at = self._bind().time(), self._sent[-1].sent_at if self._sent else math.inf
-        self._pause.report(now, last_sent_at, min(max(0.0, retry_after or 0.0), _LONGEST_WISH))
+        wish = min(max(0.0, retry_after or 0.0), _LONGEST_WISH)
+        if self._pause.begins(now, last_sent_at):
+            recent = sum(waiter.sent_at > now - LOOK_BACK * self._window for waiter in self._sent)
+            accepted = self._share.lower(now, recent=recent, waiting=sum(map(len, self._queues)))
+            if self._share.in_company(now):
+                self._pause.begin_in_company(now, wish, short=accepted or not self._share.pressed)
+            else:
+                self._pause.begin(now, wish)
+        else:
+            self._share.lower_further(now)
+            self._pause.extend(now + wish)
+        self._share.grow_from(self._pause.until)
         self._pump()
 
     async def quota_exceeded(self) -> None:
@@ -121,6 +135,7 @@ class RateLimiter:
             for waiter in self._sent:  # never later than now, where the two loops' clocks do not agree
                 waiter.sent_at = min(waiter.sent_at, loop.time())
             self._pause.until = min(self._pause.until, loop.time() + _LONGEST_WISH)
+            self._share.change_clock(loop.time())
         self._loop = loop
         return loop
 
@@ -146,12 +161,14 @@ class RateLimiter:
         """When the next request may go: infinite, so that none overtakes, until the last one's task resumed."""
         window = self._window + self._margin * self._pause.widenings(now)
         at = max(now, self._pause.until)
-        if len(self._sent) == self._rate:
-            at = max(at, self._sent[0].sent_at + window)
+        if len(self._sent) >= self._rate:
+            at = max(at, self._sent[-self._rate].sent_at + window)
         # Spaced, streams leave the next slot near for a caller; not while one waits, or they would starve.
         # After a pause everybody is spaced, because the server may not have forgiven a whole burst yet.
         spaced = not self._callers or at < self._pause.until + window
-        return max(at, self._sent[-1].sent_at + spaced * _SPACE * window / self._rate) if self._sent else at
+        share = self._share.at(now)
+        space = window / (self._rate * share) if share < 1.0 else spaced * _SPACE * window / self._rate
+        return max(at, self._sent[-1].sent_at + space) if self._sent else at
 
     def _pump(self) -> None:
         """Grant what may go now and set the one timer for what comes next; to be called after every change."""

@@ -13,6 +13,7 @@ _DAY = 86_400.0
 _WIDEST = 3  # margins that are added at most while the server refuses
 _FORGIVEN = 30.0  # seconds without a refusal after which one of them is taken off again
 _LONGEST_PAUSE = 8  # windows
+_SHORT, _LONG = (0.4, 0.8), (1.5, 2.5)  # windows: a pause beside other processes, and one after which all was refused
 _CALM = 2  # windows without a refusal after which a pause starts from its shortest again
 _EARLY = 300.0  # seconds after midnight in which the server, or a late answer, may still speak of yesterday
 _RECHECK = 60.0  # seconds after which one request finds out which day was meant
@@ -68,13 +69,28 @@ class _Pause:
         """How many margins wider than planned the window is, because jitter made the server refuse."""
         return self.refusals and max(0, self.refusals - int(max(0.0, now - self.until) / _FORGIVEN))
 
-    def report(self, now: float, last_sent_at: float, wish: float) -> None:
-        """Take in a refusal, which begins a pause only if something was sent since the last one."""
-        if now >= self.until and last_sent_at >= self.until:
-            calm = now - self.until > _CALM * self.window
-            self.refusals = min(self.widenings(now) + 1, _WIDEST)
-            self.length = self.window if calm else min(self.length * 2, _LONGEST_PAUSE * self.window)
-            # Other machines may share the key: they must not all come back at the same moment.
-            self.until = now + max(self.length, wish) + random.uniform(0.0, self.length / 2)  # noqa: S311
-            _LOG.warning("the server refused a request as too soon: none is sent for %.1f s", self.until - now)
-        self.until = max(self.until, now + wish)
+    def begins(self, now: float, last_sent_at: float) -> bool:
+        """Whether a refusal begins a pause: only if something was sent since the last one."""
+        return now >= self.until and last_sent_at >= self.until
+
+    def begin(self, now: float, wish: float) -> None:
+        """Pause, each time longer unless a quiet time came between."""
+        calm = now - self.until > _CALM * self.window
+        self.refusals = min(self.widenings(now) + 1, _WIDEST)
+        self.length = self.window if calm else min(self.length * 2, _LONGEST_PAUSE * self.window)
+        # Other machines may share the key: they must not all come back at the same moment.
+        self._pause_for(now, max(self.length, wish) + random.uniform(0.0, self.length / 2))  # noqa: S311
+
+    def begin_in_company(self, now: float, wish: float, *, short: bool) -> None:
+        """Pause until others may have let a place free."""
+        self.length = self.window
+        shortest, longest = _SHORT if short else _LONG
+        self._pause_for(now, wish + random.uniform(shortest, longest) * self.window)  # noqa: S311
+
+    def _pause_for(self, now: float, seconds: float) -> None:
+        self.until = now + seconds
+        _LOG.warning("the server refused a request as too soon: none is sent for %.1f s", seconds)
+
+    def extend(self, until: float) -> None:
+        """Pause at least until then."""
+        self.until = max(self.until, until)
