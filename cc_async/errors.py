@@ -134,10 +134,12 @@ class NotFoundError(ApiError):
 
 
 class ConflictError(ApiError):
-    """409: another contact (deleted ones count) has this address, or two edits met."""
+    """409: another contact (deleted ones count) has this address, or requests changed one contact simultaneously."""
 
     contact_id: str | None
     """The id of the contact that is in the way, where the message names it."""
+    simultaneous: bool = False
+    """Whether another request was changing the contact, so that nothing was done and a later attempt may succeed."""
 
     def __init__(self, message: str, *, contact_id: str | None = None, **fields: Any) -> None:
         super().__init__(message, **fields)

@@ -11,6 +11,7 @@ import attrs
 from cc_async.errors import (
     ApiError,
     BulkQueueFullError,
+    ConflictError,
     ConstantContactError,
     DecodeError,
     InvalidRequestError,
@@ -50,8 +51,9 @@ def _positive(instance: object, attribute: "attrs.Attribute[Any]", value: Any) -
 class RetryPolicy:
     """How often, and after what pause, a failed request is sent again. All times are seconds.
 
-    A request that the server surely did not carry out (429, or no connection was made) is repeated whatever it is. One
-    that it may have carried out (5xx, a broken connection, an answer cut short) is repeated only if that is safe.
+    A request that the server surely did not carry out (429, a conflict with a simultaneous one, or no connection was
+    made) is repeated whatever it is. One that it may have carried out (5xx, a broken connection, a response cut short)
+    is repeated only if that is safe.
     Raises InvalidRequestError for values that are not greater than 0.
     """
 
@@ -107,6 +109,8 @@ class RetryPolicy:
             return False
         if isinstance(failure, RateLimitError):
             return is_throttle(failure.errors) or failure.retry_after is not None
+        if isinstance(failure, ConflictError):
+            return failure.simultaneous
         if isinstance(failure, TransportError) and not failure.maybe_applied:
             return not failure.permanent
         passing = (

@@ -1,18 +1,50 @@
 """What can be sent about contacts, one class for each body that the API accepts.
 
-A field left out, or None, is not sent; an empty list is sent as `[]`. Lengths, formats and enumerations are the
-server's to judge: its rules change, and a check of ours must not refuse what it would accept.
+A field that is left out, or None, is not sent; an empty list is sent as `[]`. The kind of every value is checked before
+it is sent. Lengths, formats and enumerations are left to the server: its rules change, and a check of ours must not
+refuse what it would accept. Lists, tags and custom fields can be given by id or as objects.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import attrs
 
 from cc_async.errors import InvalidRequestError
+from cc_async.models import custom_fields as definitions, lists, tags
 from cc_async.models._types import mask
 from cc_async.models.contacts import Contact
+
+
+def _ids(values: Any, attribute: str) -> Any:
+    """Return the ids of objects; what cannot hold any is kept, for the check before sending to refuse."""
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        return values
+    ids = [getattr(value, attribute, value) for value in values]
+    return tuple(ids) if isinstance(values, tuple) else ids
+
+
+def ids_of_lists(values: Iterable[str | lists.ContactList] | None) -> Sequence[str] | None:
+    """Return the ids of lists given by id or as objects."""
+    found: Sequence[str] | None = _ids(values, "list_id")
+    return found
+
+
+def ids_of_tags(values: Iterable[str | tags.Tag] | None) -> Sequence[str] | None:
+    """Return the ids of tags given by id or as objects."""
+    found: Sequence[str] | None = _ids(values, "tag_id")
+    return found
+
+
+def _required_ids_of_lists(values: Iterable[str | lists.ContactList]) -> Sequence[str]:
+    found: Sequence[str] = _ids(values, "list_id")
+    return found
+
+
+def _id_of_field(value: str | definitions.CustomFieldDefinition) -> str:
+    found: str = value.custom_field_id if isinstance(value, definitions.CustomFieldDefinition) else value  # type: ignore[assignment]  # None is refused before sending
+    return found
 
 
 @attrs.frozen(kw_only=True)
@@ -35,14 +67,14 @@ class EmailAddressUpdate(EmailAddressInput):
 class CustomFieldInput:
     """A value for one custom field of the account."""
 
-    custom_field_id: str
+    custom_field_id: str = attrs.field(converter=_id_of_field)
     value: str | None = None
     choice_ids: Sequence[int | str] | None = None
 
 
 @attrs.frozen(kw_only=True)
 class PhoneNumberInput:
-    """A phone number to give to a contact; the API takes at most three."""
+    """A phone number to give to a contact; the API accepts at most three."""
 
     phone_number: str | None = attrs.field(default=None, repr=mask)
     kind: str | None = None
@@ -51,7 +83,7 @@ class PhoneNumberInput:
 
 @attrs.frozen(kw_only=True)
 class StreetAddressInput:
-    """A postal address to give to a contact; the API takes at most three."""
+    """A postal address to give to a contact; the API accepts at most three."""
 
     kind: str
     """home, work or other."""
@@ -74,7 +106,7 @@ class NoteInput:
 
 @attrs.frozen(kw_only=True)
 class SmsChannelConsentInput:
-    """A consent that comes with the SMS number of a create or an update."""
+    """A consent sent with the SMS number of a create or an update."""
 
     sms_consent_permission: str
     consent_type: str
@@ -92,7 +124,7 @@ class SmsChannelInput:
 
 @attrs.frozen(kw_only=True)
 class SignUpSmsChannelConsent:
-    """A consent that comes with the SMS number of a sign-up, where the API wants five facts about it."""
+    """A consent sent with the SMS number of a sign-up, for which the API requires five facts."""
 
     sms_consent_permission: str
     consent_type: str
@@ -116,17 +148,17 @@ class SignUpSmsChannel:
 
 @attrs.frozen(kw_only=True)
 class SignUpCustomField:
-    """A custom field of a sign-up, which takes no choices."""
+    """A custom field of a sign-up, which accepts no choices."""
 
-    custom_field_id: str
+    custom_field_id: str = attrs.field(converter=_id_of_field)
     value: str | None = None
 
 
 class ContactFields(TypedDict, total=False):
-    """The properties of a contact that a write can name."""
+    """The properties of a contact that a write can set."""
 
     email_address: str | EmailAddressInput | None
-    """A string is an address alone, which leaves the permission to send as it is."""
+    """A string is only the address, which keeps the permission to send."""
     first_name: str | None
     last_name: str | None
     job_title: str | None
@@ -137,21 +169,21 @@ class ContactFields(TypedDict, total=False):
     custom_fields: Sequence[CustomFieldInput] | None
     phone_numbers: Sequence[PhoneNumberInput] | None
     street_addresses: Sequence[StreetAddressInput] | None
-    list_memberships: Sequence[str] | None
-    taggings: Sequence[str] | None
+    list_memberships: Iterable[str | lists.ContactList] | None
+    taggings: Iterable[str | tags.Tag] | None
     notes: Sequence[NoteInput] | None
     sms_channel: SmsChannelInput | None
 
 
 class ContactChanges(ContactFields, total=False):
-    """What `contacts.patch` can change: what is absent stays, None clears, a list replaces."""
+    """What `contacts.patch` can change: what is absent is kept, None clears, a list replaces."""
 
-    add_lists: Iterable[str]
+    add_lists: str | lists.ContactList | Iterable[str | lists.ContactList]
     """Lists to add to those the contact is on; not beside `list_memberships`."""
-    remove_lists: Iterable[str]
-    add_tags: Iterable[str]
+    remove_lists: str | lists.ContactList | Iterable[str | lists.ContactList]
+    add_tags: str | tags.Tag | Iterable[str | tags.Tag]
     """Tags to add to those the contact has; not beside `taggings`."""
-    remove_tags: Iterable[str]
+    remove_tags: str | tags.Tag | Iterable[str | tags.Tag]
 
 
 @attrs.frozen(kw_only=True)
@@ -169,8 +201,8 @@ class _ContactBody:
     custom_fields: Sequence[CustomFieldInput] | None = None
     phone_numbers: Sequence[PhoneNumberInput] | None = None
     street_addresses: Sequence[StreetAddressInput] | None = None
-    list_memberships: Sequence[str] | None = None
-    taggings: Sequence[str] | None = None
+    list_memberships: Sequence[str] | None = attrs.field(default=None, converter=ids_of_lists)
+    taggings: Sequence[str] | None = attrs.field(default=None, converter=ids_of_tags)
     notes: Sequence[NoteInput] | None = None
     sms_channel: SmsChannelInput | None = None
 
@@ -189,7 +221,7 @@ class CreateContactRequest(_ContactBody):
     """The body of `contacts.create`; besides `create_source` it needs a name, an e-mail address or an SMS number."""
 
     create_source: str
-    """Account or Contact: who asked for the contact to be added. The API wants it true for compliance."""
+    """Account or Contact: who asked for the contact to be added. For compliance it must be true."""
 
 
 @attrs.frozen(kw_only=True)
@@ -197,7 +229,7 @@ class UpdateContactRequest(_ContactBody):
     """The body of `contacts.update`, which **replaces**.
 
     Every property from `email_address` to `anniversary` that is left out becomes null on the server. The collections
-    and `sms_channel` stay when left out, and are replaced whole when given (`[]` empties one).
+    and `sms_channel` are kept when left out, and replaced as a whole when given (`[]` empties one).
     """
 
     update_source: str
@@ -208,11 +240,14 @@ class UpdateContactRequest(_ContactBody):
     def from_contact(
         cls, contact: Contact, *, update_source: str = "Account", **changes: Unpack[ContactFields]
     ) -> "UpdateContactRequest":
-        """The request that leaves a contact's core as it was read, but for the changes.
+        """Return a request that keeps the core of a contact as it was read, except for the changes.
 
-        What could not be read of the contact (`problems` of its answer) is lost if this is sent, and so is a property
-        that this library does not know: `contacts.patch` sends those back too. Raises InvalidRequestError for an e-mail
-        address that could not be read.
+        What could not be read of the contact (`problems` of the response) is lost when this is sent, and so is any
+        property that this library does not know: `contacts.patch` sends those back too.
+
+        Raises:
+            InvalidRequestError: The e-mail address could not be read.
+
         """
         email = contact.email_address
         if email is not None and email.address is None and "email_address" not in changes:
@@ -240,7 +275,7 @@ class CreateOrUpdateContactRequest:
     contact.
     """
 
-    list_memberships: Sequence[str]
+    list_memberships: Sequence[str] = attrs.field(converter=_required_ids_of_lists)
     """At least one list to add the contact to."""
     email_address: str | None = attrs.field(default=None, repr=mask)
     first_name: str | None = None

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import attrs
 
 from cc_async.codec.decode import Decoded, decode, dumps
-from cc_async.errors import InvalidRequestError
+from cc_async.errors import ApiError, ConflictError, InvalidRequestError
 from cc_async.http.call import Call, RawResponse
 from cc_async.http.retry import Idempotency
 from cc_async.models.contact_requests import CreateContactRequest, CreateOrUpdateContactRequest, UpdateContactRequest
@@ -16,6 +16,7 @@ from cc_async.models.contacts import Contact, ContactCounts, ContactXref, Create
 from cc_async.resources._checks import StrOrIterable, ids_of
 from cc_async.resources._operation import deletion, nothing, reads
 from cc_async.resources.activities.calls import ListIds
+from cc_async.resources.contacts.checks import check_request
 from cc_async.resources.contacts.filters import include_param
 from cc_async.wire.urls import csv, quote_segment, with_query
 
@@ -27,11 +28,6 @@ class _Xrefs:
     xrefs: list[ContactXref] | None = None
 
 
-def _require(request: object, cls: type) -> None:
-    if not isinstance(request, cls):
-        raise InvalidRequestError(f"The request must be a {cls.__name__}, not {type(request).__name__}.")
-
-
 def contact_path(contact_id: str) -> str:
     """The path of one contact."""
     return f"/contacts/{quote_segment(contact_id)}"
@@ -39,7 +35,7 @@ def contact_path(contact_id: str) -> str:
 
 def create(request: CreateContactRequest) -> Call[Contact]:
     """POST /contacts."""
-    _require(request, CreateContactRequest)
+    check_request(request, CreateContactRequest)
     if not (request.first_name or request.last_name or request.email_address or request.sms_channel):
         raise InvalidRequestError("A contact needs a first_name, a last_name, an email_address or an sms_channel.")
     return Call(method="POST", path="/contacts", body=dumps(request), parse=reads(Contact))
@@ -47,7 +43,7 @@ def create(request: CreateContactRequest) -> Call[Contact]:
 
 def create_or_update(request: CreateOrUpdateContactRequest) -> Call[CreateOrUpdateContactResult]:
     """POST /contacts/sign_up_form."""
-    _require(request, CreateOrUpdateContactRequest)
+    check_request(request, CreateOrUpdateContactRequest)
     if not request.list_memberships:
         raise InvalidRequestError("list_memberships must name at least one list.")
     if not (request.email_address or request.sms_channel):
@@ -58,7 +54,16 @@ def create_or_update(request: CreateOrUpdateContactRequest) -> Call[CreateOrUpda
         idempotency=Idempotency.OPT_IN,
         body=dumps(request),
         parse=reads(CreateOrUpdateContactResult),
+        refine=_note_simultaneous,
     )
+
+
+def _note_simultaneous(error: ApiError) -> ApiError:
+    """Tell a conflict with another request from one with another contact, which says that something exists already."""
+    if isinstance(error, ConflictError) and error.contact_id is None:
+        said = " ".join(detail.message or "" for detail in error.errors)
+        error.simultaneous = "already exists" not in said.casefold()
+    return error
 
 
 def delete(contact_id: str) -> Call[None]:
@@ -102,7 +107,7 @@ def sms_engagement_history(contact_id: str) -> Call[list[SmsEngagement]]:
 
 def update(contact_id: str, request: UpdateContactRequest) -> Call[Contact]:
     """PUT /contacts/{contact_id}."""
-    _require(request, UpdateContactRequest)
+    check_request(request, UpdateContactRequest)
     return Call(
         method="PUT",
         path=contact_path(contact_id),

@@ -1,7 +1,7 @@
 """Changing a contact without losing what is not named: read it, change that, and send the rest back as it was."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NoReturn, cast
 
@@ -19,10 +19,13 @@ from cc_async.http.call import Call, RawResponse
 from cc_async.http.retry import Idempotency
 from cc_async.http.session import Session
 from cc_async.limits.protocol import Turn
-from cc_async.models.contact_requests import COLLECTIONS, ContactChanges, EmailAddressUpdate
+from cc_async.models.contact_requests import COLLECTIONS, ContactChanges, EmailAddressUpdate, ids_of_lists, ids_of_tags
 from cc_async.models.contacts import Contact
+from cc_async.models.lists import ContactList
+from cc_async.models.tags import Tag
 from cc_async.resources._lookup import Locks
 from cc_async.resources.contacts import calls
+from cc_async.resources.contacts.checks import check_value
 from cc_async.wire.errors import retry_after
 
 _EDITS = {
@@ -141,7 +144,8 @@ async def patch(edit: Edit, changes: ContactChanges) -> Contact:
 
 
 async def unsubscribe(edit: Edit, reason: str | None) -> Contact:
-    """Set the permission to send to unsubscribed, unless it is."""
+    """Set the permission to send to unsubscribed, unless it already is."""
+    check_value("reason", reason, str | None)
 
     def decide(raw: dict[str, Any]) -> ContactChanges | None:
         email = decode(raw, Contact).value.email_address
@@ -162,27 +166,37 @@ async def revive(edit: Edit) -> Contact:
 
 
 def checked(changes: ContactChanges) -> ContactChanges:
-    """The changes in a form that can be applied more than once, unless they contradict or have no such name."""
+    """Return the changes in a form that can be applied more than once.
+
+    Raises:
+        InvalidRequestError: One of them is of the wrong type, or they contradict each other.
+
+    """
+    if not isinstance(changes, Mapping):
+        raise InvalidRequestError(f"The changes of a patch must be a mapping, not {type(changes).__name__}.")
     unknown = changes.keys() - ContactChanges.__annotations__.keys()
     if unknown:  # `patch_many` is given mappings
         raise TypeError(f"A contact has no property {min(unknown)!r} that could be patched.")
-    if changes.get("email_address") == "":
+    plain = {name: _with_ids(name, value) for name, value in changes.items()}
+    for name, value in plain.items():
+        check_value(name, value, ContactChanges.__annotations__[name])
+        if name in _EDITS and _EDITS[name] in changes:
+            raise InvalidRequestError(f"{name} edits what {_EDITS[name]} replaces: give one of them.")
+    if plain.get("email_address") == "":
         raise InvalidRequestError("email_address must not be empty; None removes it.")
-    ids: dict[str, list[str]] = {}
-    for edit in changes.keys() & _EDITS.keys():
-        if _EDITS[edit] in changes:
-            raise InvalidRequestError(f"{edit} edits what {_EDITS[edit]} replaces: give one of them.")
-        given: str | Iterable[str] = changes[edit]  # type: ignore[literal-required]  # the key is one of the edits
-        if given is None:
-            raise InvalidRequestError(f"{edit} takes ids, not None.")
-        ids[edit] = [given] if isinstance(given, str) else list(given)
-    for name in changes.keys() & set(COLLECTIONS):
-        if isinstance(changes[name], str):  # type: ignore[literal-required]  # the key is one of the collections
-            raise InvalidRequestError(f"{name} takes a list.")
     for kind in ("lists", "tags"):
-        if not set(ids.get(f"add_{kind}", ())).isdisjoint(ids.get(f"remove_{kind}", ())):
+        if not set(plain.get(f"add_{kind}", ())).isdisjoint(plain.get(f"remove_{kind}", ())):
             raise InvalidRequestError(f"Both add_{kind} and remove_{kind} name the same one.")
-    return cast(ContactChanges, {**changes, **ids})
+    return cast(ContactChanges, plain)
+
+
+def _with_ids(name: str, value: Any) -> Any:
+    """Return a list of ids where a change consists of lists or tags, in whatever form."""
+    if name in _EDITS and isinstance(value, str | ContactList | Tag):
+        value = [value]
+    if name in {"list_memberships", "add_lists", "remove_lists"}:
+        return ids_of_lists(value)
+    return ids_of_tags(value) if name in {"taggings", "add_tags", "remove_tags"} else value
 
 
 def _object(answer: RawResponse) -> Decoded[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Finding a contact by its address, and creating one unless it exists."""
 
 import contextlib
+import re
 
 from cc_async.errors import ConflictError, ConstantContactError, NotFoundError
 from cc_async.http.session import Session
@@ -54,13 +55,29 @@ async def create_or_get(session: Session, request: CreateContactRequest) -> Cont
 
 
 async def _existing(session: Session, request: CreateContactRequest, error: ConstantContactError) -> Contact | None:
-    """Return the contact that a create met, or made before its response was lost.
+    """Return the contact that a create conflicted with, or made before its response was lost.
 
-    A conflict can be about the SMS number, and then names a contact with another e-mail address: that one is not it.
+    A conflict may name another contact: over the SMS number where the e-mail addresses differ, say.
     """
     email = request.email_address
     if isinstance(error, ConflictError) and error.contact_id is not None:
+        include = "sms_channel" if email is None else ()
         with contextlib.suppress(NotFoundError):
-            contact = (await session.request(calls.get(error.contact_id))).data
-            return contact if email is None or _has_address(contact, email.address) else None
+            contact = (await session.request(calls.get(error.contact_id, include=include))).data
+            return contact if _is_meant(contact, request) else None
     return None if email is None else await find(session, email.address, deleted=True, include=())
+
+
+def _is_meant(contact: Contact, request: CreateContactRequest) -> bool:
+    if request.email_address is not None:
+        return _has_address(contact, request.email_address.address)
+    if request.sms_channel is None or contact.sms_channel is None:
+        return False
+    channel = contact.sms_channel
+    number = _digits(request.sms_channel.full_sms_address)
+    return number in {_digits(channel.sms_address), _digits((channel.dial_code or "") + (channel.sms_address or ""))}
+
+
+def _digits(number: str | None) -> str:
+    """Return what identifies a phone number, without signs and international prefix."""
+    return re.sub("[^0-9]", "", number or "").lstrip("0")
