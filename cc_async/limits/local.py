@@ -5,6 +5,7 @@ import math
 from collections import OrderedDict, deque
 from datetime import UTC, datetime
 from functools import partial
+from typing import Final
 
 import attrs
 
@@ -13,10 +14,14 @@ from cc_async.limits.protocol import Turn
 from cc_async.limits.share import LOOK_BACK, Share
 from cc_async.limits.windows import _LOG, _Day, _Pause
 
-_MARGIN = 0.04  # seconds, which absorb 20 ms of jitter either way; of a `per` under a second, the share
-_SPACE = 0.95  # of an even spacing: late timers then do not add up, because the window takes up the slack
-_ROW = 3  # callers that may go one after the other past a waiting stream
-_LONGEST_WISH = 60.0  # seconds: then one request finds out whether the server still means its Retry-After
+_MARGIN: Final = 0.04
+"""Seconds, which absorb 20 ms of jitter either way; of a `per` under a second, the share."""
+_SPACE: Final = 0.95
+"""Of an even spacing: late timers then do not add up, because the window takes up the slack."""
+_ROW: Final = 3
+"""Callers that may go one after the other past a waiting stream."""
+_LONGEST_WISH: Final = 60.0
+"""Seconds: then one request finds out whether the server still means its Retry-After."""
 
 
 @attrs.define(eq=False)
@@ -33,9 +38,12 @@ _Queue = OrderedDict[_Waiter, None]  # a plain dict takes linear time to find it
 class RateLimiter:
     """At most `rate` requests in any `per` seconds, and `daily` in a UTC day (`None`: no daily limit).
 
-    The limit belongs to the API key: lend one limiter to all clients of an event loop that share a key. What a caller
-    awaits goes before what a stream fetches, each in the order they came. Callers may use a burst of `rate`; streams
-    are spaced evenly, and get every fourth turn however many callers come.
+    The limit belongs to the API key: share one limiter between all clients of an event loop that use the key. Direct
+    calls take priority over what streams fetch ahead; each class is served in the order of arrival. Calls may use a
+    burst of `rate`; streams are spaced evenly, and get every fourth permit however many calls come. Refusals caused by
+    other processes on the same key make it lower its own rate until it has found its share.
+
+    One event loop at a time: when that has stopped, the next one may use the limiter.
 
     `margin`, in seconds, is added to `per`, because requests arrive less evenly than they are sent: the default of
     40 ms (4 % of a shorter `per`) absorbs 20 ms either way. While the server refuses all the same, it grows up to
@@ -54,7 +62,8 @@ class RateLimiter:
         self._day = _Day(daily)
         self._pause = _Pause(self._window)
         self._share = Share(rate, self._window)
-        self._queues = self._callers, self._awaited, self._streams = _Queue(), _Queue(), _Queue()
+        self._callers, self._awaited, self._streams = _Queue(), _Queue(), _Queue()
+        self._queues = (self._callers, self._awaited, self._streams)
         self._sent: deque[_Waiter] = deque(maxlen=2 * rate)
         self._row = 0  # callers that went past a waiting stream since its last turn
         self._warned_of: datetime | None = None
@@ -149,7 +158,8 @@ class RateLimiter:
             queue.pop(waiter, None)
         if waiter.sent_at == math.inf and waiter in self._sent:
             self._sent.remove(waiter)
-            self._day.used -= waiter.day == self._day.ends_at
+            if waiter.day == self._day.ends_at:
+                self._day.used -= 1
             self._row = _ROW if waiter.stream else self._row
         self._pump()
 
@@ -201,7 +211,7 @@ class RateLimiter:
     def _refuse_all(self) -> None:
         if self._warned_of != (until := self.resets_at):
             self._warned_of = until
-            _LOG.warning("the day's quota is spent: no request is sent before %s", until)
+            _LOG.warning("The day's quota is exhausted; no request is sent before %s.", until)
         for queue in self._queues:
             for waiter in queue:
                 if not waiter.woken.cancelled():

@@ -5,18 +5,28 @@ import math
 import random
 import time
 from collections.abc import Callable
+from typing import Final
 
 import attrs
 
 _LOG = logging.getLogger("cc_async")
-_DAY = 86_400.0
-_WIDEST = 3  # margins that are added at most while the server refuses
-_FORGIVEN = 30.0  # seconds without a refusal after which one of them is taken off again
-_LONGEST_PAUSE = 8  # windows
-_SHORT, _LONG = (0.4, 0.8), (1.5, 2.5)  # windows: a pause beside other processes, and one after which all was refused
-_CALM = 2  # windows without a refusal after which a pause starts from its shortest again
-_EARLY = 300.0  # seconds after midnight in which the server, or a late answer, may still speak of yesterday
-_RECHECK = 60.0  # seconds after which one request finds out which day was meant
+_DAY: Final = 86_400.0
+_WIDEST: Final = 3
+"""Margins that are added at most while the server refuses."""
+_FORGIVEN: Final = 30.0
+"""Seconds without a refusal after which one of them is taken off again."""
+_LONGEST_PAUSE: Final = 8
+"""Windows."""
+_SHORT: Final = (0.4, 0.8)
+"""Windows that a pause lasts beside other processes, from and to."""
+_LONG: Final = (1.5, 2.5)
+"""The same where nothing was accepted since the last pause."""
+_CALM: Final = 2
+"""Windows without a refusal after which a pause starts from its shortest again."""
+_EARLY: Final = 300.0
+"""Seconds after midnight in which the server, or a late answer, may still speak of yesterday."""
+_RECHECK: Final = 60.0
+"""Seconds after which one request finds out which day was meant."""
 
 
 @attrs.define(eq=False)
@@ -67,7 +77,9 @@ class _Pause:
 
     def widenings(self, now: float) -> int:
         """How many margins wider than planned the window is, because jitter made the server refuse."""
-        return self.refusals and max(0, self.refusals - int(max(0.0, now - self.until) / _FORGIVEN))
+        if not self.refusals:
+            return 0  # no pause has set `until` yet
+        return max(0, self.refusals - int(max(0.0, now - self.until) / _FORGIVEN))
 
     def begins(self, now: float, last_sent_at: float) -> bool:
         """Whether a refusal begins a pause: only if something was sent since the last one."""
@@ -82,14 +94,14 @@ class _Pause:
         self._pause_for(now, max(self.length, wish) + random.uniform(0.0, self.length / 2))  # noqa: S311
 
     def begin_in_company(self, now: float, wish: float, *, short: bool) -> None:
-        """Pause until others may have let a place free."""
+        """Pause until the other processes may have left some of the rate."""
         self.length = self.window
         shortest, longest = _SHORT if short else _LONG
         self._pause_for(now, wish + random.uniform(shortest, longest) * self.window)  # noqa: S311
 
     def _pause_for(self, now: float, seconds: float) -> None:
         self.until = now + seconds
-        _LOG.warning("the server refused a request as too soon: none is sent for %.1f s", seconds)
+        _LOG.warning("The server refused a request as too soon; none is sent for %.1f s.", seconds)
 
     def extend(self, until: float) -> None:
         """Pause at least until then."""

@@ -82,7 +82,7 @@ async def test_a_pause_for_all_is_a_warning(caplog: pytest.LogCaptureFixture) ->
     async with talking(THROTTLED, rate_limiter=RateLimiter(100, 0.02, None)) as (cc, _):
         await cc.contacts.get("c1")
     ((level, line),) = lines(caplog)
-    assert (level, line[:39]) == ("WARNING", "the server refused a request as too soon"[:39])
+    assert (level, line[:39]) == ("WARNING", "The server refused a request as too soon"[:39])
 
 
 async def test_a_spent_quota_is_one_warning_however_many_calls_it_ends(caplog: pytest.LogCaptureFixture) -> None:
@@ -91,7 +91,7 @@ async def test_a_spent_quota_is_one_warning_however_many_calls_it_ends(caplog: p
             with pytest.raises(QuotaExceededError):
                 await cc.contacts.get("c1")
     ((level, line),) = lines(caplog)
-    assert (level, line[:26]) == ("WARNING", "the day's quota is spent: ")
+    assert (level, line[:31]) == ("WARNING", "The day's quota is exhausted; no"[:31])
 
 
 async def test_a_refresh_is_worth_an_information(caplog: pytest.LogCaptureFixture) -> None:
