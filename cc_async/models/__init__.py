@@ -1,1 +1,1 @@
-"""The models: what the API answers (`contact`) and what it accepts (`requests`)."""
+"""The models of responses and requests."""

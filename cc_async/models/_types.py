@@ -1,4 +1,4 @@
-"""What several models share."""
+"""Types that several models share."""
 
 from datetime import datetime
 from typing import Annotated, Any

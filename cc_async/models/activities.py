@@ -10,7 +10,7 @@ FINISHED = frozenset({"completed", "cancelled", "failed", "timed_out", "time_out
 
 @attrs.frozen(kw_only=True)
 class ActivityStatus:
-    """What a job has counted so far; which counters there are depends on the kind of job, and each may be absent."""
+    """The counters of a job so far; which counters there are depends on the kind of job, and each may be absent."""
 
     items_total_count: int | None = None
     """For an import, the rows with their header."""

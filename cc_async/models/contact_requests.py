@@ -1,4 +1,4 @@
-"""What can be sent about contacts, one class for each body that the API accepts.
+"""The requests about contacts, one class for each body that the API accepts.
 
 A field that is left out, or None, is not sent; an empty list is sent as `[]`. The kind of every value is checked before
 it is sent. Lengths, formats and enumerations are left to the server: its rules change, and a check of ours must not
@@ -176,7 +176,7 @@ class ContactFields(TypedDict, total=False):
 
 
 class ContactChanges(ContactFields, total=False):
-    """What `contacts.patch` can change: what is absent is kept, None clears, a list replaces."""
+    """The changes that `contacts.patch` accepts: what is absent is kept, None clears, a list replaces."""
 
     add_lists: str | lists.ContactList | Iterable[str | lists.ContactList]
     """Lists to add to those the contact is on; not beside `list_memberships`."""
@@ -188,7 +188,7 @@ class ContactChanges(ContactFields, total=False):
 
 @attrs.frozen(kw_only=True)
 class _ContactBody:
-    """What a create and an update have in common; the collections begin with `custom_fields`."""
+    """The fields that a create and an update share; the collections begin with `custom_fields`."""
 
     email_address: EmailAddressInput | None = None
     first_name: str | None = None

@@ -1,6 +1,6 @@
-"""What the API answers about contacts.
+"""The contacts of an account, as responses show them.
 
-Every field may be absent: `None` means that the answer left it out, or sent null. Enumerations are open strings,
+Every field may be absent: `None` means that the response left it out, or sent null. Enumerations are open strings,
 because the provider adds values. Timestamps are aware datetimes; one without a zone is read as UTC. A `repr`
 masks e-mail addresses and phone numbers, so that a log of a model leaks none.
 """
@@ -163,7 +163,7 @@ class ContactXref:
 
 @attrs.frozen(kw_only=True)
 class CreateOrUpdateContactResult:
-    """What `contacts.create_or_update` did."""
+    """The result of `contacts.create_or_update`."""
 
     contact_id: str | None = None
     action: str | None = None
@@ -172,7 +172,7 @@ class CreateOrUpdateContactResult:
 
 @attrs.frozen(kw_only=True)
 class SmsEngagementDetails:
-    """What happened to a consent for text messages, in the API's one-letter codes."""
+    """A change of a consent for text messages, in the one-letter codes of the API."""
 
     state: str | None = None
     source: str | None = None

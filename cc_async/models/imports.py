@@ -73,7 +73,7 @@ class ImportRow:
 
 @attrs.frozen(kw_only=True)
 class ImportOutcome:
-    """What became of one job of an import, or of one row that could not be sent.
+    """The outcome of one job of an import, or of one row that could not be sent.
 
     Positions count the rows given to `import_many` from 0.
     """

@@ -1,7 +1,7 @@
-"""What is to be sent about contacts, checked against the types that the request classes declare.
+"""Checks requests about contacts against the types that their classes declare, before they are sent.
 
-Lengths, formats and enumerations are left to the server; what is checked here is the kind of every value, because the
-wrong one would be sent as something else, a mapping as a list of its keys, say.
+Lengths, formats and enumerations are left to the server. The type of every value is checked here, because a wrong one
+would silently be sent as something else: a mapping as a list of its keys, for example.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -24,6 +24,7 @@ from cc_async.models.contacts import Contact
 from cc_async.models.lists import ContactList
 from cc_async.models.tags import Tag
 from cc_async.resources._lookup import Locks
+from cc_async.resources._operation import reads
 from cc_async.resources.contacts import calls
 from cc_async.resources.contacts.checks import check_value
 from cc_async.wire.errors import retry_after
@@ -58,7 +59,7 @@ _EMAIL_SERVER_MANAGED = {
 
 @attrs.frozen(kw_only=True)
 class Edit:
-    """How one contact is to be read, changed and written back."""
+    """A change of one contact: how to read it, what to refuse, and how to write it back."""
 
     session: Session
     locks: Locks
@@ -71,7 +72,7 @@ class Edit:
     background: bool = False
 
     async def run(self, decide: Callable[[dict[str, Any]], ContactChanges | None]) -> Contact:
-        """Write what `decide` makes of the contact, None being nothing; start again where an answer was lost."""
+        """Write the changes that `decide` returns, None for no write; start again if the response was lost."""
         # One lock for each contact: of two edits at once, the later would undo the earlier.
         async with self.locks.of(self.contact_id):
             lost: ConstantContactError | None = None
@@ -86,14 +87,14 @@ class Edit:
                         return decode(raw, Contact).value
                     try:
                         return (await self.session.request(self._write(merged(raw, changes, self.update_source)))).data
-                    except ConstantContactError as failure:
-                        pause = self._pause(failure, attempt, asyncio.get_running_loop().time() - began)
+                    except ConstantContactError as error:
+                        pause = self._pause(error, attempt, asyncio.get_running_loop().time() - began)
                         if pause is None:
                             raise
-                        lost = failure
+                        lost = error
                     await self.session.sleep(pause)
-            except ConstantContactError as failure:
-                failure.maybe_applied = failure.maybe_applied or lost is not None
+            except ConstantContactError as error:
+                error.maybe_applied = error.maybe_applied or lost is not None
                 raise
             finally:
                 del lost  # its traceback holds this frame: a cycle that only the garbage collector would end
@@ -107,38 +108,40 @@ class Edit:
             method="PUT",
             path=calls.contact_path(self.contact_id),
             body=dumps(body),
-            parse=lambda answer: decode(answer.body, Contact),
+            parse=reads(Contact),
             turn=Turn(stream=self.background),
             idempotency=Idempotency.UNSAFE,  # after a lost response somebody else may have written meanwhile
         )
 
     def _check(self, raw: dict[str, Any], lost: ConstantContactError | None) -> None:
-        """Refuse to write over what must not be written over; `lost` is what became of the write before."""
+        """Refuse to overwrite a deleted contact or an unexpected change; `lost` is the error of the previous write."""
         if raw.get("deleted_at") and not self.revive:
             raise InvalidRequestError("The contact is deleted and an update would revive it: call contacts.revive.")
         if self.unless_changed_since is not None:
             updated_at = decode(raw, Contact).value.updated_at
             if updated_at is None or updated_at > self.unless_changed_since:
-                # After a lost answer the change may be our own or somebody else's: only the caller can tell.
-                raise lost or ContactChangedError("The contact was changed meanwhile.", contact_id=self.contact_id)
+                # After a lost response the change may be our own or somebody else's: only the caller can tell.
+                raise lost or ContactChangedError(
+                    "The contact was changed since it was read: read it again.", contact_id=self.contact_id
+                )
 
-    def _pause(self, failure: ConstantContactError, attempt: int, elapsed: float) -> float | None:
-        """The seconds before a write whose answer was lost is done anew, None if it is not to be."""
-        if not failure.maybe_applied:
+    def _pause(self, error: ConstantContactError, attempt: int, elapsed: float) -> float | None:
+        """Return the seconds to wait before a write whose response was lost is repeated, or None to give up."""
+        if not error.maybe_applied:
             return None
-        asked = retry_after(failure.headers) if isinstance(failure, ApiError) else None
+        asked = retry_after(error.headers) if isinstance(error, ApiError) else None
         return self.session.retry.pause(
-            failure, idempotency=Idempotency.SAFE, attempt=attempt, elapsed=elapsed, retry_after=asked
+            error, idempotency=Idempotency.SAFE, attempt=attempt, elapsed=elapsed, retry_after=asked
         )
 
 
 async def patch(edit: Edit, changes: ContactChanges) -> Contact:
-    """Change what is named and nothing else."""
+    """Change the named properties and keep all others."""
     changes = checked(changes)
     if edit.unless_changed_since is not None and edit.unless_changed_since.utcoffset() is None:
         raise InvalidRequestError("unless_changed_since must be an aware datetime, such as the updated_at of a read.")
     edits_collections = not _EDITS.keys().isdisjoint(changes)
-    # Both are asked for, since an answer with either shows that an absent one is empty rather than not told.
+    # Both are asked for, because a response with either shows that an absent one is empty rather than left out.
     include = ("list_memberships", "taggings") if edits_collections else ()
     return await attrs.evolve(edit, include=include).run(lambda _: changes or None)
 
@@ -199,18 +202,18 @@ def _with_ids(name: str, value: Any) -> Any:
     return ids_of_tags(value) if name in {"taggings", "add_tags", "remove_tags"} else value
 
 
-def _object(answer: RawResponse) -> Decoded[dict[str, Any]]:
-    raw = loads(answer.body, exact=True)
+def _object(response: RawResponse) -> Decoded[dict[str, Any]]:
+    raw = loads(response.body, exact=True)
     if not isinstance(raw, dict):
-        raise DecodeError("The answer is no contact: expected an object.")
+        raise DecodeError("The response is not a contact: expected an object.")
     return Decoded(raw)
 
 
 def merged(raw: Mapping[str, Any], changes: ContactChanges, update_source: str) -> dict[str, Any]:
-    """The body of an update that changes only what is named.
+    """Return the body of an update that changes only what is named.
 
     Raises:
-        DecodeError: what would have to be sent back cannot be read, so it would be lost.
+        DecodeError: What would have to be sent back cannot be read, so it would be lost.
 
     """
     body = {
@@ -232,7 +235,7 @@ def merged(raw: Mapping[str, Any], changes: ContactChanges, update_source: str) 
 
 
 def _email_to_send(read: Any, changes: ContactChanges) -> Any:
-    """The e-mail address to send: as it was read, with the permission as it was read, but for what is named."""
+    """Return the e-mail address to send: as it was read, the permission included, except for what is named."""
     given = changes.get("email_address")
     if "email_address" in changes and given is None:
         return None
@@ -243,7 +246,7 @@ def _email_to_send(read: Any, changes: ContactChanges) -> Any:
         name: value for name, value in (read or {}).items() if name not in _EMAIL_SERVER_MANAGED and value is not None
     }
     if named.get("permission_to_send", kept.get("permission_to_send")) != kept.get("permission_to_send"):
-        kept.pop("opt_out_reason", None)  # it gave the reason for the permission that ends here
+        kept.pop("opt_out_reason", None)  # it was the reason for the previous permission
     sent = kept | named
     if sent and not sent.get("address"):
         _lost("email_address")
@@ -251,11 +254,9 @@ def _email_to_send(read: Any, changes: ContactChanges) -> Any:
 
 
 def _edited(raw: Mapping[str, Any], name: str, changes: Mapping[str, Any]) -> list[str]:
-    # A null is an empty collection; an absent one may mean that the answer does not tell.
+    # A null is an empty collection; an absent one may mean that the response leaves it out.
     if "list_memberships" not in raw and "taggings" not in raw:
-        message = (
-            f"The answer does not tell of {name}, so an edit could lose it: give the whole of it with {name}=[...]."
-        )
+        message = f"The response leaves out {name}, so an edit could lose it: give the whole list with {name}=[...]."
         raise DecodeError(message, path=f"$.{name}")
     found = raw.get(name) or []
     if not isinstance(found, list) or not all(isinstance(entry, str) for entry in found):
