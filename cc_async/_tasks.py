@@ -4,7 +4,7 @@ import asyncio
 import concurrent.futures
 import contextvars
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
@@ -49,3 +49,13 @@ async def run_uninterrupted(work: Callable[[], _T]) -> _T:
         future.exception()
         raise asyncio.CancelledError
     return future.result()
+
+
+async def complete(work: Coroutine[Any, Any, _T]) -> _T:
+    """Await `work` to its end; a cancellation does not reach it and takes effect afterwards."""
+    task = asyncio.get_running_loop().create_task(work)
+    if await wait_uncancelled(task):
+        if not task.cancelled():
+            task.exception()
+        raise asyncio.CancelledError
+    return task.result()

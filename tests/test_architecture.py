@@ -21,6 +21,7 @@ ROOMS = [
     *("resources",),
     *("streams",),
     *("http",),
+    *("redis", "testing"),
     *("oauth",),
     *("limits",),
     *("codec",),

@@ -9,12 +9,11 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
-
-import msgspec
+from typing import TYPE_CHECKING, Final
 
 from cc_async._tasks import run_uninterrupted
 from cc_async.errors import TokenStoreError
+from cc_async.oauth.serialize import decode_token, encode_token
 from cc_async.oauth.token import Token
 
 if TYPE_CHECKING:
@@ -25,16 +24,6 @@ _RENAME_SECONDS: Final = 2.0
 _RESERVE: Final = 4_096
 """Bytes reserved beyond twice the present size, since the next tokens may be longer."""
 _LOG = logging.getLogger("cc_async")
-
-
-class _Record(msgspec.Struct):
-    """The content of a token file; `format` tells it from any other JSON."""
-
-    format: Literal["cc-async token 1"]
-    access_token: str
-    refresh_token: str | None = None
-    expires_at: float | None = None
-    scope: str | None = None
 
 
 class FileTokenStore:
@@ -110,7 +99,7 @@ class FileTokenStore:
 
     def _read(self) -> Token | None:
         try:
-            token = _decode(self._target().read_bytes())
+            token = decode_token(self._target().read_bytes())
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -135,13 +124,13 @@ class FileTokenStore:
             if token is not None:
                 self._replace(token, reserve=True)
             if not self._in_place:
-                size = 0 if token is None else len(_encode(token))
+                size = 0 if token is None else len(encode_token(token))
                 _write_beside(self._spare(), b" " * (2 * size + _RESERVE))
         except OSError as error:
             raise self._error("be written", error) from error
 
     def _replace(self, token: Token, *, reserve: bool = False) -> None:
-        target, content = self._target(), _encode(token)
+        target, content = self._target(), encode_token(token)
         if not self._in_place:
             try:
                 _replace(target, content, self._spare())
@@ -156,20 +145,6 @@ class FileTokenStore:
 
     def _error(self, verb: str, error: OSError) -> TokenStoreError:
         return TokenStoreError(f"{self._path} cannot {verb}: {error.strerror or type(error).__name__}.")
-
-
-def _decode(content: bytes) -> Token | None:
-    """Return the token, or None for anything else; an exception would carry the content in its traceback."""
-    try:
-        record = msgspec.json.decode(content, type=_Record)
-    except (ValueError, RecursionError):
-        return None
-    return Token(record.access_token, record.refresh_token, record.expires_at, record.scope)
-
-
-def _encode(token: Token) -> bytes:
-    record = _Record("cc-async token 1", token.access_token, token.refresh_token, token.expires_at, token.scope)
-    return msgspec.json.encode(record, enc_hook=str)  # a Secret is not exactly a str
 
 
 def _replace(target: Path, content: bytes, spare: Path) -> None:

@@ -1,0 +1,1 @@
+"""Contracts of the protocols, to run against your own implementations."""
