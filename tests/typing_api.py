@@ -138,6 +138,9 @@ async def streams(cc: ConstantContact) -> None:
         assert_type(contact, Contact)
     iterator: AsyncIterator[Contact] = aiter(pager)
     assert_type(await anext(iterator), Contact)
+    newsletter, vip = ContactList(list_id="a"), Tag(tag_id="b")
+    cc.contacts.list(lists=[newsletter, "c"], tags=vip, segment_id=Segment(segment_id=1))
+    await cc.contacts.patch("a", add_lists=[newsletter], remove_tags=vip, list_memberships=[newsletter, "c"])
     cc.contacts.list(stauts="all")  # type: ignore[call-arg]  # a misspelling is seen
     cc.contacts.list(limit="5")  # type: ignore[arg-type]  # and so is a wrong type
 

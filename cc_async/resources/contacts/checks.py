@@ -7,7 +7,7 @@ would silently be sent as something else: a mapping as a list of its keys, for e
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import NoneType, UnionType
-from typing import Any, get_args, get_origin
+from typing import Any, TypeGuard, get_args, get_origin
 
 import attrs
 
@@ -60,7 +60,7 @@ def _check_fields(prefix: str, request: Any) -> None:
         check_value(prefix + field.name, getattr(request, field.name), field.type)
 
 
-def _is_several(value: Any) -> bool:
+def _is_several(value: Any) -> TypeGuard[Collection[Any]]:
     """Whether a value can stand for a list; an iterator cannot, because it could be read only once."""
     return isinstance(value, Collection) and not isinstance(value, str | bytes | bytearray | memoryview | Mapping)
 
