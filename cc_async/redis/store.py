@@ -10,8 +10,9 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, ConnectionError as RedisConnectionError, RedisError
 
+from cc_async._secrets import redact
 from cc_async._tasks import complete
 from cc_async.errors import InvalidRequestError, LockLostError, TokenStoreError
 from cc_async.oauth.serialize import decode_token, encode_token
@@ -81,7 +82,7 @@ class RedisTokenStore:
 
     The lock expires after `lease` seconds unless its holder renews it, which it does for as long as its event loop
     runs. So a killed holder delays the others by that time. `lock_timeout` is how many seconds `lock` waits for
-    another holder, `timeout` how many a command may take.
+    another holder, `timeout` how many a command may take, including the wait for a server that restarts.
 
     A holder that was paused for longer than its lease sends no token and overwrites no newer one. What remains: if it
     was paused after it sent the refresh token, the next holder cannot tell this from a crash and sends the same
@@ -183,14 +184,25 @@ class RedisTokenStore:
         return await complete(self._execute(*command, verb=verb))
 
     async def _execute(self, *command: object, verb: str) -> Any:
+        # Every command can be repeated, so a server that restarts is waited for.
+        error: Exception | None = None
+        pause = 0.02
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._redis.execute_command(*command)
-        except (RedisError, OSError) as error:
-            said = str(error).partition("\n")[0][:200] if isinstance(error, RedisError) else ""
-            reason = ": ".join(filter(None, (type(error).__name__, said)))
-            # Not `from error`: the exception of a command may quote its arguments.
-            raise TokenStoreError(f"The token under {self._key} cannot be {verb} on Redis ({reason}).") from None
+                while True:
+                    try:
+                        return await self._redis.execute_command(*command)
+                    except AuthenticationError:
+                        raise
+                    except RedisConnectionError as broken:
+                        error = broken
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, 0.5)
+        except (RedisError, OSError) as final:
+            error = final if error is None else error
+        reason = ": ".join(filter(None, (type(error).__name__, redact(str(error)).partition("\n")[0][:200])))
+        # Without its cause, since the exception of a command may quote its arguments.
+        raise TokenStoreError(f"The token under {self._key} cannot be {verb} on Redis ({reason}).")
 
     def _encode(self, token: Token) -> bytes:
         content = encode_token(token)
