@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from importlib import import_module, reload
+from importlib.util import find_spec
 from typing import Any
 
 import aiohttp
@@ -10,8 +11,10 @@ import pytest
 
 from cc_async.sandbox import Sandbox
 
+# A wheel holds the plugin under the second name only; a checkout, under the first only.
+PLUGIN = "cc_async.sandbox.pytest_plugin" if find_spec("cc_async.sandbox.pytest_plugin") else "cc_async_pytest"
 # Where the package is installed pytest has loaded the plugin already, and this changes nothing.
-pytest_plugins = ["cc_async.sandbox.pytest_plugin"]
+pytest_plugins = [PLUGIN]
 
 
 async def test_the_fixture_is_a_started_sandbox(cc_sandbox: Sandbox) -> None:
@@ -26,13 +29,13 @@ async def test_the_fixture_is_a_started_sandbox(cc_sandbox: Sandbox) -> None:
 
 def test_loading_the_plugin_imports_neither_the_client_nor_the_sandbox() -> None:
     code = "import runpy, sys; runpy.run_path(sys.argv[1]); print(*sys.modules)"
-    command = [sys.executable, "-c", code, import_module("cc_async.sandbox.pytest_plugin").__file__ or ""]
+    command = [sys.executable, "-c", code, import_module(PLUGIN).__file__ or ""]
     run = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603  # our own
     assert {"cc_async", "aiohttp", "attrs", "msgspec"}.isdisjoint(run.stdout.split())
 
 
 def test_without_pytest_asyncio_the_fixture_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    plugin: Any = import_module("cc_async.sandbox.pytest_plugin")
+    plugin: Any = import_module(PLUGIN)
     with monkeypatch.context() as without:
         without.setitem(sys.modules, "pytest_asyncio", None)
         reload(plugin)
