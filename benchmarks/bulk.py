@@ -179,7 +179,7 @@ async def _import(base_url: str, count: int, *, models: bool) -> Figures:
         began = time.process_time()
         run = cc.contacts.import_many(_models(count) if models else rows(count), list_ids="l1")
         outcomes = [outcome async for outcome in run]
-        spent = (time.process_time() - began) / count - making
+        used = (time.process_time() - began) / count - making
         arrived = sum(outcome.counts.person_count or 0 for outcome in outcomes if outcome.counts is not None)
         states = {outcome.state for outcome in outcomes}
         peak = _peak()
@@ -194,8 +194,8 @@ async def _import(base_url: str, count: int, *, models: bool) -> Figures:
         "done": states == {"done"},
         "jobs": len(outcomes),
         "requests": len(sent),
-        "cpu_us": spent * 1e6,
-        "times_msgspec": spent / floor,
+        "cpu_us": used * 1e6,
+        "times_msgspec": used / floor,
         "over_idle_mib": peak - idle,
     }
 

@@ -36,7 +36,7 @@ def main(*, quick: bool = False) -> Figures:
 
 
 async def _measure(base_url: str) -> Figures:
-    """Blocks of calls in turn, each compared with the block beside it."""
+    """Alternating blocks of calls, each compared with its neighbour."""
     headers = {"Authorization": "Bearer token", "Accept": "application/json"}
     include = INCLUDE.split(",")
     async with ours.client(base_url) as cc, aiohttp.ClientSession(headers=headers) as http:

@@ -63,7 +63,7 @@ def serving(**settings: Any) -> Iterator[Server]:
 
 
 async def serve(settings: dict[str, Any]) -> None:
-    """Answer until standard input ends."""
+    """Serve until standard input ends."""
     async with Sandbox(**settings) as box:
         print(json.dumps({"base_url": box.base_url, "token": box.access_token}), flush=True)
         while await asyncio.to_thread(sys.stdin.readline):

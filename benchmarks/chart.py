@@ -67,7 +67,7 @@ def _latency(axes: Axes, latency: dict[str, Any]) -> None:
     axes.plot(places, [row["read_ahead"] for row in rows], color=_OURS, marker="o", label="cc_async, read ahead")
     axes.plot(places, [row["one_at_a_time"] for row in rows], color=_OTHERS, marker="s", label="one page at a time")
     axes.set_ylim(0, max(row["ceiling"] for row in rows) * 1.15)
-    axes.set_xlabel("latency of an answer, in seconds")
+    axes.set_xlabel("latency of a response, in seconds")
     axes.set_ylabel("contacts a second, 500 a page")
     axes.legend(frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
 

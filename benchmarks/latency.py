@@ -31,7 +31,7 @@ def _at(latency: float, pages: int) -> Figures:
     found = measure(pages, latency, SCALE, strategies)
     seconds = dict(zip(strategies, (row["seconds"] for row in found.values()), strict=True))
     seconds["ceiling"] = pages / RATE + latency
-    return {"latency": latency} | {name: pages * PAGE_SIZE / spent for name, spent in seconds.items()}
+    return {"latency": latency} | {name: pages * PAGE_SIZE / used for name, used in seconds.items()}
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 A server that enforces the limit is simulated in virtual time, so that minutes take seconds and a busy machine changes
 no figure; `--real` takes the sandbox, sockets and the real time instead. The client is the real one with its defaults.
-What counts is how long the next four answers take, again and again, once the first four have come: from idle the limit
-allows a burst that is no lasting speed.
+What counts is how long each four responses take after the first four: from idle the limit permits a burst, which is not a
+sustained speed.
 """
 
 import argparse
@@ -55,16 +55,16 @@ class Server:
         self.random = random.Random(1)  # noqa: S311  # the same figures everywhere
         self.refused = 0
 
-    async def request(self, *_: Any, **__: Any) -> "Answer":
-        """Answer after the latency, counting on the way."""
+    async def request(self, *_: Any, **__: Any) -> "Response":
+        """Respond after the latency, and count."""
         await asyncio.sleep(self.latency / 2 + JITTER + self.random.uniform(-JITTER, JITTER))
         accepted = self.window.accepts(asyncio.get_running_loop().time())
         self.refused += not accepted
         await asyncio.sleep(self.latency / 2)
-        return Answer(200 if accepted else 429)
+        return Response(200 if accepted else 429)
 
 
-class Answer:
+class Response:
     """What the client looks at of a response."""
 
     def __init__(self, status: int) -> None:
@@ -92,7 +92,7 @@ class Answer:
 
 
 async def virtually(latency: float, background: bool) -> tuple[float, int]:
-    """The share of four answers a second that upserts keep up, and how many requests were refused."""
+    """The share of four responses a second that upserts keep up, and how many requests were refused."""
     random.seed(1)
     server = Server(latency)
     async with ConstantContact("token", client_session=cast(aiohttp.ClientSession, server)) as cc:

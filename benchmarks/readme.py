@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def current(text: str) -> str:
-    """What now stands between the markers of a README."""
+    """Return the text between the markers of a README."""
     found = _BLOCK.search(text)
     if found is None:
         raise ValueError("The README needs the lines <!-- benchmarks:begin --> and <!-- benchmarks:end -->.")
@@ -33,12 +33,12 @@ def current(text: str) -> str:
 
 
 def block(results: dict[str, Any]) -> str:
-    """The text that belongs between the markers."""
+    """Return the text that belongs between the markers."""
     return "\n".join(["", *_lines(results), ""])
 
 
 def _lines(results: dict[str, Any]) -> Iterator[str]:
-    yield "| | processor time a contact | beside the floor | peak memory |"
+    yield "| | CPU time per contact | relative to the floor | peak memory |"
     yield "|---|---:|---:|---:|"
     for name, found in results["stream_cpu"]["clean"].items():
         if "failed" in found:
@@ -58,12 +58,12 @@ def _lines(results: dict[str, Any]) -> Iterator[str]:
 def _figures(results: dict[str, Any]) -> Iterator[tuple[str, str]]:
     stream, stall, ceiling = results["stream_cpu"], results["decode"]["stall"], results["ceiling"]
     refusing = [name for name, found in stream["odd"].items() if "failed" in found]
-    yield "an odd value in one contact of twenty, a contact", f"{stream['odd']['ours']['cpu_us']:.0f} µs"
+    yield "CPU time per contact, with a malformed value in every twentieth", f"{stream['odd']['ours']['cpu_us']:.0f} µs"
     yield "clients that refuse such a page", f"{len(refusing)} of {len(stream['odd'])}"
-    yield "longest stall of the event loop by a page of 500", f"{stall['longest_ms']:.1f} ms"
-    yield "that stall, of decoding the page in one go", f"{stall['share']:.0%}"
-    yield "`contacts.get`, beside the same request by hand", f"{results['calls']['times_raw']:.2f} x"
-    yield "`import cc_async`, over `import aiohttp`", f"{results['imports']['over_aiohttp_ms']:.0f} ms"
+    yield "longest stall of the event loop while a page of 500 is decoded", f"{stall['longest_ms']:.1f} ms"
+    yield "that stall, relative to decoding the page at once", f"{stall['share']:.0%}"
+    yield "`contacts.get`, relative to the same request written by hand", f"{results['calls']['times_raw']:.2f} x"
+    yield "`import cc_async`, in addition to `import aiohttp`", f"{results['imports']['over_aiohttp_ms']:.0f} ms"
     for read_ahead, what in ((12, "pages fetched ahead"), (0, "one page at a time")):
         row = ceiling[f"48 pages at 1.0 s, read_ahead={read_ahead}"]
         yield f"48 pages at 1 s of latency, {what}", f"{row['seconds']:.1f} s"

@@ -1,4 +1,4 @@
-"""Fair measuring: fresh processes, taken in turn, compared within each round."""
+"""Fair measurements: fresh processes, interleaved, compared within each round."""
 
 import json
 import os
@@ -41,8 +41,8 @@ def interleaved(names: Sequence[str], rounds: int, measure: Callable[[str], Figu
     """Measure each name once a round, beginning with another one each time, so that drift and noise meet all alike."""
     found: dict[str, list[Figures]] = {name: [] for name in names}
     for number in range(rounds):
-        turn = number % len(names)
-        for name in (*names[turn:], *names[:turn]):
+        first = number % len(names)
+        for name in (*names[first:], *names[:first]):
             found[name].append(measure(name))
     return found
 

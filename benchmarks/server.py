@@ -1,6 +1,6 @@
 """A server of pages that were encoded and compressed beforehand, in a process of its own.
 
-What it costs to answer is then in nobody's figure. `/clean/v3/contacts` and `/odd/v3/contacts` are two collections;
+The cost of serving is thus in no figure. `/clean/v3/contacts` and `/odd/v3/contacts` are two collections;
 below them `/contacts/{anything}` is one contact.
 """
 
@@ -19,8 +19,8 @@ from .rounds import environment
 COLLECTIONS = ("clean", "odd")
 
 
-class Answers:
-    """Every answer there is, by path and cursor, plain and compressed."""
+class Responses:
+    """All responses, by path and cursor, plain and compressed."""
 
     def __init__(self, pages: int) -> None:
         self._made: dict[tuple[str, str], tuple[bytes, bytes]] = {}
@@ -35,7 +35,7 @@ class Answers:
         self._made[path, cursor] = (_answer(body), _answer(gzip.compress(body, 6, mtime=0), "Content-Encoding: gzip"))
 
     def to(self, head: str) -> bytes:
-        """The answer to the head of a request."""
+        """Return the response to the head of a request."""
         url = urlsplit(head.split(" ", 2)[1])
         path, one, _ = url.path.partition("/contacts/")
         cursor = parse_qs(url.query).get("cursor", [""])[0]
@@ -55,17 +55,17 @@ def _answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
 
 
 async def serve(pages: int) -> None:
-    """Answer until standard input ends, which it does when the process that started this one is gone."""
-    answers = Answers(pages)
+    """Serve until standard input ends, as it does when the parent process is gone."""
+    responses = Responses(pages)
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError), contextlib.closing(writer):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(answers.to(head.decode("latin-1")))
+                writer.write(responses.to(head.decode("latin-1")))
                 await writer.drain()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    server = await asyncio.start_server(respond, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.to_thread(sys.stdin.read)
 

@@ -28,7 +28,7 @@ def main(*, quick: bool = False) -> Figures:
         clean = _compare(f"{origin}/clean/v3", rounds)
         odd = _compare(f"{origin}/odd/v3", rounds)
     _print(f"Streaming {contacts:,} full contacts: processor time and peak memory (medians of {rounds} rounds)", clean)
-    _print("The same where one contact in twenty holds an odd value", odd)
+    _print("The same where one contact in twenty holds an malformed value", odd)
     return {"contacts": contacts, "rounds": rounds, "clean": clean, "odd": odd}
 
 
@@ -59,14 +59,14 @@ def _stream(name: str, base_url: str) -> Figures:
         stream = importlib.import_module(f".clients.{name}", __package__).stream
     except ModuleNotFoundError as missing:
         return {"failed": f"{missing.name} is not installed"}
-    logging.getLogger("cc_async").addHandler(logging.NullHandler())  # odd values are logged, once a page
+    logging.getLogger("cc_async").addHandler(logging.NullHandler())  # malformed values are logged, once a page
     before = time.process_time()
     try:
         count = stream(base_url)
     except Exception as refused:  # noqa: BLE001  # each library has its own, and its name is the finding
         return {"failed": type(refused).__name__}
-    spent = time.process_time() - before
-    return {"cpu_us": spent / count * 1e6, "peak_mib": _peak(), "contacts": count}
+    used = time.process_time() - before
+    return {"cpu_us": used / count * 1e6, "peak_mib": _peak(), "contacts": count}
 
 
 def _peak() -> float:

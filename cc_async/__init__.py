@@ -1,4 +1,4 @@
-"""An asyncio-native client for the contacts of the Constant Contact V3 API."""
+"""An asyncio client for contacts, lists, tags and bulk jobs of the Constant Contact V3 API."""
 
 import types
 import typing

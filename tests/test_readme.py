@@ -60,8 +60,8 @@ def _pointed_at_the_sandbox(box: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_p
 
 async def send_browser_to(url: str) -> str:
     """What a browser does: let the person consent, and come back with a code."""
-    async with aiohttp.ClientSession() as browser, browser.get(url, allow_redirects=False) as answer:
-        return answer.headers["Location"]
+    async with aiohttp.ClientSession() as browser, browser.get(url, allow_redirects=False) as response:
+        return response.headers["Location"]
 
 
 def _compiled(code: str) -> CodeType:

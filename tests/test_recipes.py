@@ -265,14 +265,15 @@ async def test_the_handler_signs_up_ahead_of_the_sync(box: Sandbox) -> None:
             await until(lambda: len(box.requests) >= 10 * (number + 1))  # noqa: B023  # awaited at once
             since = len(box.requests)
             form = {"email": f"n{number}@example.com", "list_id": box.store.lists[0]}
-            async with visitor.post("/sign-up", data=form) as answer:
-                assert answer.status == 200
-                told = await answer.json()
+            async with visitor.post("/sign-up", data=form) as response:
+                assert response.status == 200
+                told = await response.json()
             assert told["action"] == "created"
             assert box.store.get(told["contact_id"])["email_address"]["address"] == form["email"]
             assert pages_before_the_sign_up(box, since) <= 3
-        async with visitor.post("/sign-up", data={"email": "x@example.com", "list_id": "none"}) as answer:
-            assert (answer.status, await answer.json()) == (502, {"problem": "BadRequestError", "maybe_done": False})
+        async with visitor.post("/sign-up", data={"email": "x@example.com", "list_id": "none"}) as response:
+            told = await response.json()
+            assert (response.status, told) == (502, {"problem": "BadRequestError", "maybe_done": False})
         assert sum(record.method == "GET" for record in box.requests) < 60, "the sync is to be still at it"
 
 

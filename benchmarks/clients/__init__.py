@@ -1,6 +1,6 @@
 """The ways to read a collection of contacts that are compared, one module each.
 
-`stream(base_url)` walks over all contacts and returns how many there were; `decode(body)` makes the contacts of one
+`stream(base_url)` streams all contacts and returns their number; `decode(body)` makes the contacts of one
 page. A module imports nothing that its way does not need.
 """
 

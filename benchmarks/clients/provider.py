@@ -1,7 +1,7 @@
 """The provider's generated client, with what its users have to add to see more than one page.
 
 `get_all_contacts` takes no cursor, so the further pages are asked for through the lower half of the client, which
-builds, sends and reads any request. It asks for uncompressed answers and blocks the thread.
+builds, sends and reads any request. It asks for uncompressed responses and blocks the thread.
 """
 
 from typing import Any

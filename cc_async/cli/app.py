@@ -1,6 +1,6 @@
-"""The command line: what it understands, and how every command ends.
+"""The command line: arguments, and how commands end.
 
-Exit codes: 0 done, 1 an error that one line on stderr explains, 2 called wrongly, 130 stopped with Ctrl-C.
+Exit codes: 0 done, 1 an error that one line on stderr explains, 2 wrong usage, 130 stopped with Ctrl-C.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(name: str) -> Callable[[argparse.Namespace], int]:
-    """What runs a command; only the one that is called is imported, because some need rich."""
+    """Return the function that runs a command; only its module is imported, because some need rich."""
     if name == "demo":
         from cc_async.cli.demo import run as run_demo  # noqa: PLC0415  # see above
 
@@ -83,8 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     module = Path(sys.argv[0]).name == "__main__.py"
     parser = argparse.ArgumentParser(
         prog="python -m cc_async" if module else "cc-async",
-        description="An asyncio client for the contacts of the Constant Contact V3 API. Begin with `demo`: it needs"
-        " no account and sends nothing beyond this machine.",
+        description="An asyncio client for the Constant Contact V3 API. Start with `demo`: it needs no account"
+        " and never leaves this machine.",
     )
     parser.add_argument("--version", action="version", version=f"cc-async {__version__}")
     commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
@@ -97,8 +97,8 @@ def _parser() -> argparse.ArgumentParser:
 def _add_demo(commands: Any) -> None:
     text = "watch contacts being created, changed, streamed and exported, on a local server"
     demo = commands.add_parser("demo", help=text, description=f"{text[0].upper()}{text[1:]}.")
-    demo.add_argument("--export", metavar="FILE", help="write the contacts there, replacing it (default: a new file)")
-    text = "import so many contacts into a new list at the end; 0: none (default: %(default)s)"
+    demo.add_argument("--export", metavar="FILE", help="export to FILE, overwriting it (default: a new file)")
+    text = "contacts to import into a new list at the end (default: %(default)s)"
     demo.add_argument("--imports", metavar="N", type=_whole, default=25_000, help=text)
     _add_server(demo, contacts=25_000, latency=0.3, rate=_positive, daily=_positive)
 
@@ -106,9 +106,9 @@ def _add_demo(commands: Any) -> None:
 def _add_sandbox(commands: Any) -> None:
     text = "run a local server that behaves like the API, until Ctrl-C"
     sandbox = commands.add_parser("sandbox", help=text, description=f"{text[0].upper()}{text[1:]}.")
-    sandbox.add_argument("--port", type=_port, default=0, metavar="P", help="0 takes any that is free (default: 0)")
+    sandbox.add_argument("--port", type=_port, default=0, metavar="P", help="port; 0: any free port (default: 0)")
     _add_server(sandbox, contacts=1_000, latency=0.0, rate=_whole, daily=_whole, none=", 0 for no limit")
-    sandbox.add_argument("--jitter", type=_seconds, default=0.0, metavar="S", help="seconds the latency varies by")
+    sandbox.add_argument("--jitter", type=_seconds, default=0.0, metavar="S", help="random variation of the latency")
     sandbox.add_argument(
         "--token-lifetime", type=_seconds, default=86_400.0, metavar="S", help="of access tokens (default: %(default)g)"
     )
@@ -116,9 +116,9 @@ def _add_sandbox(commands: Any) -> None:
         "--job-seconds", type=_seconds, default=0.2, metavar="S", help="duration of a bulk job (default: %(default)g)"
     )
     for name, choices, what in (
-        ("cursor", Cursor, "how the links to the next page are made"),
-        ("order", Order, "what contacts are sorted by"),
-        ("enforcement", Enforcement, "how requests a second are counted"),
+        ("cursor", Cursor, "form of the links to the next page"),
+        ("order", Order, "sort order of contacts"),
+        ("enforcement", Enforcement, "how the limit per second is enforced"),
     ):
         known = get_args(choices)
         default = {"enforcement": "sliding"}.get(name, known[0])
@@ -136,11 +136,11 @@ def _add_server(
     none: str = "",
 ) -> None:
     add, default = command.add_argument, "(default: %(default)s)"
-    add("--contacts", type=_whole, default=contacts, metavar="N", help=f"how many the server holds {default}")
-    add("--latency", type=_seconds, default=latency, metavar="S", help=f"seconds that each response takes {default}")
-    add("--rate", type=rate, default=4, metavar="N", help=f"requests it allows a second{none} {default}")
-    add("--daily", type=daily, default=10_000, metavar="N", help=f"requests it allows a day{none} {default}")
-    add("--seed", type=int, default=0, metavar="N", help=f"the same seed makes the same contacts {default}")
+    add("--contacts", type=_whole, default=contacts, metavar="N", help=f"number of contacts on the server {default}")
+    add("--latency", type=_seconds, default=latency, metavar="S", help=f"seconds before each response {default}")
+    add("--rate", type=rate, default=4, metavar="N", help=f"requests per second that it permits{none} {default}")
+    add("--daily", type=daily, default=10_000, metavar="N", help=f"requests per day that it permits{none} {default}")
+    add("--seed", type=int, default=0, metavar="N", help=f"seed from which the contacts are generated {default}")
 
 
 def _add_contacts(commands: Any) -> None:
@@ -150,12 +150,12 @@ def _add_contacts(commands: Any) -> None:
         help=text,
         description="List contacts of your account, read-only, with the access token in CC_ACCESS_TOKEN.",
     )
-    contacts.add_argument("--max", type=_positive, default=20, metavar="N", help="at most so many (default: 20)")
+    contacts.add_argument("--max", type=_positive, default=20, metavar="N", help="read at most N (default: 20)")
     contacts.add_argument(
-        "--status", metavar="STATUS", help="such as active, unsubscribed, deleted or all; with commas"
+        "--status", metavar="STATUS", help="such as active, unsubscribed, deleted or all; separate several with commas"
     )
     contacts.add_argument("--email", metavar="ADDRESS", help="only the contact with this e-mail address")
-    contacts.add_argument("--base-url", default=BASE_URL, metavar="URL", help="where the API is (default: %(default)s)")
+    contacts.add_argument("--base-url", default=BASE_URL, metavar="URL", help="of the API (default: %(default)s)")
 
 
 def _whole(text: str) -> int:

@@ -64,8 +64,8 @@ class _Demo:
 
     def line(self, name: str, http: str, text: str, began: float) -> None:
         """Tell of one thing done."""
-        spent = f"{(time.perf_counter() - began) * 1e3:,.0f} ms"
-        show.row(self.console, (name, "cyan", 16), (http, "dim", 10), (text, "", None), (f"{spent:>8}", "green", 8))
+        duration = f"{(time.perf_counter() - began) * 1e3:,.0f} ms"
+        show.row(self.console, (name, "cyan", 16), (http, "dim", 10), (text, "", None), (f"{duration:>8}", "green", 8))
 
     @property
     def used(self) -> int:

@@ -41,9 +41,9 @@ async def test_what_it_prints_reaches_the_api_and_the_token_endpoint(capsys: pyt
     (curl,) = (line for line in printed.splitlines() if line.strip().startswith("curl"))
     _, _, header, url = shlex.split(curl)
     headers = dict([header.split(": ")])
-    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
-        assert answer.status == 200
-        assert len((await answer.json())["contacts"]) == 2
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as response:
+        assert response.status == 200
+        assert len((await response.json())["contacts"]) == 2
     auth = OAuth2(
         facts["client id"],
         client_secret=facts["client secret"],
