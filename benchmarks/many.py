@@ -2,8 +2,8 @@
 
 A server that enforces the limit is simulated in virtual time, so that minutes take seconds and a busy machine changes
 no figure; `--real` takes the sandbox, sockets and the real time instead. The client is the real one with its defaults.
-What counts is how long each four responses take after the first four: from idle the limit permits a burst, which is not a
-sustained speed.
+What counts is how long each four responses take after the first four: from idle the limit permits a burst, which cannot
+be sustained.
 """
 
 import argparse
