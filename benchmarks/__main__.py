@@ -30,6 +30,7 @@ BENCHMARKS = (
     "many",
     "limiter",
     "trust",
+    "changes",
     "bulk",
 )
 _SHORT: dict[str, Any] = {"ceiling": [["--scale", "10", "--short"]], "memory": [[2_000, 20_000]]}
@@ -66,6 +67,13 @@ TARGETS: tuple[tuple[str, Callable[[Figures], float], float, str, bool], ...] = 
     ("48 pages at 1 s", lambda found: _ceiling(found, "48 pages at 1.0 s"), 1.2, "x ceiling", False),
     ("the first stream, 48 pages at 1 s", lambda found: found["trust"]["first"], 1.1, "x ideal", True),
     ("the second stream, 48 pages at 1 s", lambda found: found["trust"]["second"], 1.06, "x ideal", True),
+    (
+        "a sync of 200,000 deleted contacts",
+        lambda found: found["changes"]["moves updated_at"]["same week"],
+        6,
+        "",
+        True,
+    ),
     ("400 pages at 2.5 s", lambda found: _ceiling(found, "400 pages at 2.5 s"), 1.12, "x ceiling", False),
     ("upserting many at 300 ms", lambda found: found["many"]["share_300_ms"], -0.95, "x ceiling", False),
     ("memory of importing 100,000 rows", lambda found: found["bulk"]["mappings"]["over_idle_mib"], 40, "MiB", True),

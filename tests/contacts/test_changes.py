@@ -4,7 +4,7 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -24,6 +24,7 @@ from cc_async import (
 )
 from cc_async.codec.decode import decode
 from cc_async.http.call import RawResponse
+from cc_async.resources.contacts.deletions import deletions_move_updated_at
 from cc_async.sandbox import Sandbox
 
 ORDERS = ("created", "updated", "id", "shuffled")
@@ -81,6 +82,14 @@ class World:
         self.clock.now += 1
         address = self.store.get(contact_id)["email_address"]["address"]
         self.store.sign_up({"email_address": address, "list_memberships": [self.store.lists[0]]})
+
+    def delete_many(self, number: int, *, days: float = 3.0) -> list[str]:
+        """Create contacts, let them grow old, and delete them."""
+        ids = [self.add() for _ in range(number)]
+        self.clock.now += days * 86_400
+        for contact_id in ids:
+            self.delete(contact_id)
+        return ids
 
     async def sync(self, since: datetime | str, **options: Any) -> tuple[list[str], datetime]:
         """Apply what changed to the copy; return the ids, and where to go on."""
@@ -386,7 +395,7 @@ async def test_a_contact_that_shifts_past_two_passes_because_others_opt_in_again
         assert world.copy == {contact_id: truth[contact_id] for contact_id in world.copy}
 
 
-_KINDS = ("touch", "touch", "opt_in", "opt_out", "delete", "add")
+_KINDS = ("touch", "touch", "opt_in", "opt_out", "delete", "delete", "add", "switch")
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
@@ -406,7 +415,9 @@ def test_whatever_is_written_during_a_walk_the_next_one_ends_with_the_truth(
             await world.sync(world.now - timedelta(hours=1))
 
             def step(kind: str, index: int) -> None:
-                if kind == "add":
+                if kind == "switch":
+                    world.box.touch_on_delete = not world.box.touch_on_delete
+                elif kind == "add":
                     world.add()
                 elif kind == "touch" or not world.store.get(ids[index]).get("deleted_at"):
                     getattr(world, kind)(ids[index])
@@ -424,6 +435,60 @@ def test_whatever_is_written_during_a_walk_the_next_one_ends_with_the_truth(
 
     with pytest.MonkeyPatch.context() as patch, asyncio.Runner(debug=False) as runner:
         patch.setattr("cc_async.resources.contacts.filters.LIMIT_AT_MOST", 2)
+        runner.run(run())
+
+
+@pytest.fixture
+def _ready_to_believe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small pages, and one contact on them that was updated on the day of its deletion is enough."""
+    monkeypatch.setattr("cc_async.resources.contacts.filters.LIMIT_AT_MOST", 2)
+    monkeypatch.setattr("cc_async.resources.contacts.deletions._WITNESSES", 1)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    order=st.sampled_from(ORDERS),
+    touch_on_delete=st.booleans(),
+    calls=st.lists(
+        st.tuples(
+            st.integers(1, 4 * 86_400),
+            st.lists(st.tuples(st.sampled_from(_KINDS), st.integers(0, 11)), max_size=6),
+            st.lists(st.tuples(st.sampled_from(_KINDS), st.integers(0, 11)), max_size=10),
+        ),
+        max_size=5,
+    ),
+)
+def test_even_where_the_evidence_deceives_the_first_call_of_the_next_week_ends_with_the_truth(
+    calls: list[tuple[int, list[tuple[str, int]], list[tuple[str, int]]]], **flags: Any
+) -> None:
+    async def run() -> None:
+        async with opened(**flags) as world:
+            ids = [world.add() for _ in range(12)]
+            world.clock.now += 3 * 86_400
+            _, watermark = await world.sync(world.now - timedelta(days=4))
+
+            def step(kind: str, index: int) -> None:
+                if kind == "switch":
+                    world.box.touch_on_delete = not world.box.touch_on_delete
+                elif kind == "add":
+                    world.add()
+                elif kind == "touch" or not world.store.get(ids[index]).get("deleted_at"):
+                    getattr(world, kind)(ids[index])
+
+            for pause, before, during in calls:
+                world.clock.now += pause
+                for kind, index in before:
+                    step(kind, index)
+                world.steps = [functools.partial(step, kind, index) for kind, index in during]
+                _, watermark = await world.sync(watermark)
+                world.steps = []
+            world.clock.now += 7 * 86_400
+            await world.sync(watermark)
+            assert world.copy == world.truth()
+
+    with pytest.MonkeyPatch.context() as patch, asyncio.Runner(debug=False) as runner:
+        patch.setattr("cc_async.resources.contacts.filters.LIMIT_AT_MOST", 2)
+        patch.setattr("cc_async.resources.contacts.deletions._WITNESSES", 1)
         runner.run(run())
 
 
@@ -451,6 +516,124 @@ async def test_a_walk_ends_though_others_never_stop_writing(
         assert set(seen) >= set(ids) or write == "touch"
         assert watermark > since
         assert world.pages() < 60
+
+
+# --- what deletions cost -----------------------------------------------------------------------------------------
+
+
+async def test_where_deletions_move_the_date_of_the_update_one_page_of_them_is_enough(world: World) -> None:
+    world.delete_many(1_001)
+    world.clock.now += 3_600
+    assert (await world.sync(world.now))[0] == []
+    assert world.pages() == 3
+
+
+async def test_where_deletions_do_not_move_the_date_of_the_update_all_of_them_are_read() -> None:
+    async with opened(touch_on_delete=False) as world:
+        last = world.delete_many(1_001)[-1]
+        world.clock.now += 3_600
+        assert last in (await world.sync(world.now))[0]
+        assert world.pages() >= 2 + 3
+
+
+@pytest.mark.parametrize(
+    ("days", "witnesses"), [(0.0, 1), (3.0, 3)], ids=["created on the same day", "fewer than needed"]
+)
+@pytest.mark.usefixtures("_ready_to_believe")
+async def test_without_clear_evidence_all_of_them_are_read(
+    days: float, witnesses: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cc_async.resources.contacts.deletions._WITNESSES", witnesses)
+    async with opened(touch_on_delete=days > 0) as world:
+        world.delete_many(6, days=days)
+        world.clock.now += 4 * 86_400
+        await world.sync(world.now, include=())
+        assert world.pages() == 2 + 3
+
+
+@pytest.mark.usefixtures("_ready_to_believe")
+async def test_a_single_contact_of_the_page_that_contradicts_keeps_the_sweep(world: World) -> None:
+    hidden = world.add()
+    world.clock.now += 2 * 86_400
+    world.box.touch_on_delete = False
+    world.delete(hidden)
+    world.box.touch_on_delete = True
+    world.delete_many(6, days=1)
+    world.clock.now += 2 * 86_400
+    await world.sync(world.now)
+    assert world.pages() == 2 + 4
+
+
+@pytest.mark.usefixtures("_ready_to_believe")
+async def test_a_deletion_that_the_evidence_hid_comes_with_the_first_call_of_the_next_week(world: World) -> None:
+    world.delete_many(6)  # on a Wednesday
+    hidden = world.add()
+    world.clock.now += 2 * 3_600
+    since = world.now
+    world.box.touch_on_delete = False
+    world.clock.now += 3_600
+    world.store.delete(hidden)
+    seen, watermark = await world.sync(since)
+    assert seen == []
+    world.clock.now += 86_400
+    seen, watermark = await world.sync(watermark)  # on Thursday
+    assert seen == []
+    asked = world.pages()
+    world.clock.now += 5 * 86_400
+    seen, watermark = await world.sync(watermark)
+    assert hidden in seen
+    assert world.pages() >= asked + 2 + 4
+    asked = world.pages()
+    assert (await world.sync(watermark))[0] == []
+    assert world.pages() == asked + 3
+
+
+async def test_a_new_week_returns_its_predecessors_deletions_where_one_page_holds_them_all_too(world: World) -> None:
+    contact_id = world.add()
+    world.clock.now += 86_400  # a Monday
+    world.delete(contact_id)
+    world.clock.now += 4 * 86_400
+    assert (await world.sync(world.now))[0] == []
+    since = world.now
+    world.clock.now += 3 * 86_400
+    assert (await world.sync(since))[0] == [contact_id]
+    assert (await world.sync(since, sweep_deleted=True))[0] == []
+
+
+DAY = date(2024, 5, 17)
+
+
+def deleted_contact(updated: str | None, created: str = "2024-01-01T00:00:00Z", day: date | None = DAY) -> Contact:
+    stamps = (None if stamp is None else datetime.fromisoformat(stamp) for stamp in (updated, created))
+    updated_at, created_at = stamps
+    return Contact(contact_id="c", updated_at=updated_at, created_at=created_at, deleted_at=day)
+
+
+@pytest.mark.parametrize(
+    ("updated", "speaks_for_it"),
+    [
+        ("2024-05-16T10:00:00Z", True),  # already the 17th at UTC+14
+        ("2024-05-18T12:00:00Z", True),  # still the 17th at UTC-12
+        ("2024-05-16T09:59:59Z", None),
+        ("2024-05-18T12:00:01Z", False),
+        ("0001-01-01T00:00:00Z", None),
+        ("9999-12-31T23:59:59Z", False),
+        (None, False),
+    ],
+)
+def test_the_day_of_a_deletion_is_compared_in_every_zone(updated: str | None, *, speaks_for_it: bool | None) -> None:
+    """True speaks for it, None contradicts, False says nothing."""
+    clear = [deleted_contact("2024-05-17T12:00:00Z")] * 99
+    assert not deletions_move_updated_at(clear)
+    assert deletions_move_updated_at([*clear, deleted_contact(updated)]) is (speaks_for_it is True)
+    assert deletions_move_updated_at([*clear, *clear, deleted_contact(updated)]) is (speaks_for_it is not None)
+
+
+def test_a_contact_that_was_never_updated_after_its_creation_says_nothing() -> None:
+    stamp = "2024-05-17T12:00:00Z"
+    assert not deletions_move_updated_at([deleted_contact(stamp, stamp)] * 500)
+    assert not deletions_move_updated_at([deleted_contact(stamp, day=None)] * 500)
+    assert not deletions_move_updated_at([deleted_contact(stamp, day=date.min), deleted_contact(stamp, day=date.max)])
 
 
 # --- going on ----------------------------------------------------------------------------------------------------

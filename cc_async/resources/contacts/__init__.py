@@ -189,19 +189,27 @@ class Contacts(ContactStreams, ManyContacts, BulkContacts):
         *,
         until: DatetimeOrStr | None = None,
         include: StrOrIterable = (),
-        sweep_deleted: bool = True,
+        sweep_deleted: bool | None = None,
     ) -> Changes:
         """Stream every contact that changed, was created, was deleted or opted out after `since`, each once.
 
         Store `watermark` of the result after the loop, and begin there the next time. A call reaches back five minutes
         behind `since`, so contacts may come again in the next call: apply them as updates.
 
-        `updated_after` does not see those who unsubscribe, so this asks for both kinds of date, a request a page each,
-        one page at a time, and repeats that until a pass adds nothing: at least twice where there are several pages.
-        Whether a deletion moves `updated_at` is not documented, so all deleted contacts are looked through as well (a
-        request for 500 of them each pass), of which those deleted on or after the day before come again every time;
-        `sweep_deleted=False` spares that where experience shows it needless. Whether edits of lists and tags move
-        `updated_at` is not documented either: if they do not, no call of the API tells of them but a full stream.
+        `updated_after` does not match contacts that only unsubscribe, so this asks for both kinds of date, a request a
+        page each, one page at a time, and repeats that until a pass adds nothing: at least twice where there are
+        several pages. Whether edits of lists and tags move `updated_at` is not documented: if they do not, only a full
+        stream shows them.
+
+        Whether a deletion moves `updated_at` is not documented either, so each call reads one page of the deleted
+        contacts. If many of them were updated on the day of their deletion and none only before it, that page is
+        enough, and a call in which nothing changed costs three requests. Otherwise the call sweeps: it reads all
+        deleted contacts (a request for 500 of them each pass) and returns those deleted since the previous day, so
+        these come every time. A page is evidence, not proof, and a server may change its habit. Therefore the call
+        whose period reaches into a new week (Monday, 00:00 UTC) always sweeps and returns all contacts deleted since
+        the Monday before `since`: as long as each call begins at the watermark of the last, every deletion is returned
+        by the first call of the next week at the latest. `sweep_deleted=True` sweeps in every call and delays nothing;
+        `sweep_deleted=False` never reads the deleted contacts and misses deletions that do not move `updated_at`.
 
         Raises:
             InvalidRequestError: `since` or `until` is naive, or `until` is before `since`.

@@ -1,9 +1,9 @@
-"""What changed since a moment, as far as the API lets it be seen."""
+"""The contacts that changed since a point in time, as far as the API shows it."""
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Self
 
@@ -12,25 +12,29 @@ import attrs
 from cc_async.errors import InvalidRequestError
 from cc_async.http.session import Session
 from cc_async.models.contacts import Contact
-from cc_async.resources.contacts.filters import ContactFilters, Moment, Several
+from cc_async.resources._checks import StrOrIterable
+from cc_async.resources.contacts.deletions import deletions_move_updated_at, first_day_from, monday_before
+from cc_async.resources.contacts.filters import ContactFilters, DatetimeOrStr
 from cc_async.resources.contacts.stream import contact_stream
 from cc_async.streams.pager import Page
 
 OVERLAP = timedelta(minutes=5)
-"""How far a call reaches back behind `since`: what the clocks and the copies of the API may be apart."""
+"""How far a call reaches back behind `since`: the clocks and the replicas of the API may differ by that much."""
+_REACH = timedelta(days=9)
+"""The longest way that a call reaches back: to the day before the Monday before `since`."""
 _QUIET_PASSES = 3
-"""Passes in a row that add nothing, after which the walk ends though contacts go on changing under it."""
+"""Passes in a row that add nothing, after which the traversal ends though contacts keep changing."""
 
 
 @attrs.frozen
-class _Walk:
+class _Query:
     """One of the collections that together hold what changed."""
 
     filters: ContactFilters
-    moment: Callable[[Contact], datetime | None]
+    changed_at: Callable[[Contact], datetime | None] = lambda _: None
     """When the contact came into the collection, where that is known."""
-    since: date | None = None
-    """The first day of deletion that counts."""
+    deleted: bool = False
+    """The deleted contacts, which only the day of their deletion tells apart."""
 
 
 @attrs.define
@@ -41,19 +45,25 @@ class _Pass:
     """By the clock of the server."""
     added: int = 0
     moved: bool = False
-    """Contacts came, went or changed places while it ran, so that one may have shifted past it."""
+    """Contacts came, left or changed places while it ran, so one may have shifted to a page already read."""
     many_pages: bool = False
 
 
 class Changes:
-    """The contacts that changed since a moment, each once, as an asynchronous iterator.
+    """The contacts that changed since a point in time, each once, as an asynchronous iterator.
 
-    Store `watermark` after the loop and give it to the next call as `since`. Until the loop has ended by itself it is
-    the old one, so that a walk that was broken off is simply done again. After an exception the iteration can go on.
+    Store `watermark` after the loop and pass it as `since` to the next call. It stays the old one until the loop has
+    ended by itself, so an interrupted traversal is simply repeated. After an exception the iteration can continue.
     """
 
     def __init__(
-        self, session: Session, since: Moment, *, until: Moment | None, include: Several, sweep_deleted: bool
+        self,
+        session: Session,
+        since: DatetimeOrStr,
+        *,
+        until: DatetimeOrStr | None,
+        include: StrOrIterable,
+        sweep_deleted: bool | None,
     ) -> None:
         self._session = session
         self._since = _in_utc("since", since)
@@ -61,16 +71,17 @@ class Changes:
         if self._bound is not None and self._bound < self._since:
             raise InvalidRequestError("until must not be before since.")
         self._include = include if isinstance(include, str) else tuple(include)
-        self._sweep_deleted = sweep_deleted
-        self._turn = asyncio.Lock()  # of two consumers at the end of a walk, each would go on to another one
+        self._sweep_deleted = sweep_deleted  # None until a page of deleted contacts has decided
+        self._deleted_from = first_day_from(self._since - OVERLAP)
+        self._lock = asyncio.Lock()  # two consumers at the end of a collection would each go on to another one
         self._seen: set[str] = set()
         self._found: deque[Contact] = deque()
-        self._walks: deque[_Walk] = deque(self._collections())
+        self._queries: deque[_Query] = deque(self._all_queries())
         self._pages: AsyncIterator[Page[Contact]] | None = None
         self._met: set[str] = set()
-        """The ids of the present walk."""
+        """The ids met in the current collection."""
         self._total: int | None = None
-        """How many contacts the present walk should meet."""
+        """How many contacts the current collection should show."""
         self._pass = _Pass()
         self._again = False
         """A pass has ended before this one."""
@@ -86,84 +97,101 @@ class Changes:
         return self
 
     async def __anext__(self) -> Contact:
-        async with self._turn:
+        async with self._lock:
             while not self._found:
                 if self._ended:
                     raise StopAsyncIteration
                 await self._read_page()
             return self._found.popleft()
 
-    def _collections(self) -> list[_Walk]:
+    def _all_queries(self) -> list[_Query]:
         after = self._since - OVERLAP
-        # One page at a time: what is read ahead of its turn could miss a contact that moves behind it meanwhile.
+        # One page at a time: a page fetched ahead could miss a contact that moves behind it meanwhile.
         common: ContactFilters = {"include": self._include, "read_ahead": 0}
-        walks = [
-            _Walk({**common, "status": "all", "updated_after": after}, lambda contact: contact.updated_at),
-            _Walk({**common, "status": "all", "optout_after": after}, _opt_out_date),
+        queries = [
+            _Query({**common, "status": "all", "updated_after": after}, lambda contact: contact.updated_at),
+            _Query({**common, "status": "all", "optout_after": after}, _opt_out_date),
         ]
-        if self._sweep_deleted:
-            # deleted_at is a day, in a zone that is not known.
-            day = (after - timedelta(days=1)).date()
-            walks.append(_Walk({**common, "status": "deleted"}, lambda _: None, since=day))
-        return walks
+        if self._sweep_deleted is not False:
+            queries.append(_Query({**common, "status": "deleted"}, deleted=True))
+        return queries
 
     async def _read_page(self) -> None:
-        """Read the next page of the present walk, or go on to the next walk or pass."""
-        if not self._walks:
+        """Read the next page of the current collection, or go on to the next collection or pass."""
+        if not self._queries:
             self._end_pass()
             return
         if self._pages is None:
-            self._pages = contact_stream(self._session, self._walks[0].filters).pages()
+            self._pages = contact_stream(self._session, self._queries[0].filters).pages()
             self._met, self._total = set(), None
         try:
             page = await anext(self._pages, None)
         except Exception:
-            self._pages = None  # whoever asks again shall not take this for the end of the walk
+            self._pages = None  # the next call must not take this for the end of the collection
             raise
         if page is None:
-            self._end_walk()
+            self._end_collection()
         else:
-            self._note(page)
-            for contact in page.items:
-                self._look_at(contact, self._walks[0])
+            self._look_through(page, self._queries[0])
 
-    def _note(self, page: Page[Contact]) -> None:
+    def _look_through(self, page: Page[Contact], query: _Query) -> None:
         if self._pass.began is None:
             self._pass.began = _server_time(page)
             # Never later than now: what is still to come is for the next call.
             self._bound = min(self._bound or self._pass.began, self._pass.began)
+            self._sweep_each_week(self._bound)
+        if query.deleted and page.next_url is not None and not self._sweeps(page.items):
+            self._next_collection()
+            return
         self._pass.many_pages |= page.next_url is not None
         self._pass.moved |= bool(page.repeated) or page.previous_total is not None
         self._total = page.total
+        for contact in page.items:
+            self._look_at(contact, query)
 
-    def _look_at(self, contact: Contact, walk: _Walk) -> None:
+    def _sweep_each_week(self, bound: datetime) -> None:
+        """Look for what the calls of the past week may have missed, because a page of evidence is no proof."""
+        if self._sweep_deleted is None and monday_before(bound) > self._since:
+            self._sweep_deleted = True
+            self._deleted_from = first_day_from(monday_before(self._since) - OVERLAP)
+
+    def _sweeps(self, contacts: list[Contact]) -> bool:
+        """Whether to read all deleted contacts, given their first page; once decided, the later passes do as well."""
+        if self._sweep_deleted is None and not deletions_move_updated_at(contacts):
+            self._sweep_deleted = True
+        return self._sweep_deleted is True
+
+    def _look_at(self, contact: Contact, query: _Query) -> None:
         for stamp in (contact.updated_at, _opt_out_date(contact)):
             # Both may be cut to the second, so what is not before the beginning may have come after it.
             self._pass.moved |= stamp is not None and self._pass.began is not None and stamp >= self._pass.began
         if contact.contact_id is None:
-            return  # it cannot be told from others, nor be found again
+            return  # it can neither be told from others nor be found again
         self._met.add(contact.contact_id)
-        moment = walk.moment(contact)
-        too_late = moment is not None and self._bound is not None and moment > self._bound
-        too_early = walk.since is not None and contact.deleted_at is not None and contact.deleted_at < walk.since
+        changed_at = query.changed_at(contact)
+        too_late = changed_at is not None and self._bound is not None and changed_at > self._bound
+        too_early = query.deleted and contact.deleted_at is not None and contact.deleted_at < self._deleted_from
         if too_late or too_early or contact.contact_id in self._seen:
             return
         self._seen.add(contact.contact_id)
         self._found.append(contact)
-        if walk.since is None or not self._again:
+        if not (query.deleted and self._again):
             self._pass.added += 1
         else:
-            # A day does not tell whether it was missed before or was deleted just now, as others may be for ever.
+            # A day does not tell whether it was missed before or has just been deleted, as others may keep being.
             self._pass.moved = True
 
-    def _end_walk(self) -> None:
-        # Who left and who came may hide each other in the total, but not in the number of those who were met.
+    def _end_collection(self) -> None:
+        # Contacts that left and that came may cancel out in the total, but not in the number of those met.
         self._pass.moved |= self._total is not None and self._total != len(self._met)
-        self._walks.popleft()
+        self._next_collection()
+
+    def _next_collection(self) -> None:
+        self._queries.popleft()
         self._pages = None
 
     def _end_pass(self) -> None:
-        """Decide whether another pass could find what shifted past this one from page to page."""
+        """Decide whether another pass could find contacts that shifted to pages this one had already read."""
         done, self._pass = self._pass, _Pass()
         self._again = True
         self._quiet = 0 if done.added else self._quiet + 1
@@ -171,7 +199,7 @@ class Changes:
         if not done.many_pages or settled or self._quiet >= _QUIET_PASSES:
             self._ended = True
         else:
-            self._walks.extend(self._collections())
+            self._queries.extend(self._all_queries())
 
 
 def _opt_out_date(contact: Contact) -> datetime | None:
@@ -179,7 +207,7 @@ def _opt_out_date(contact: Contact) -> datetime | None:
 
 
 def _server_time(page: Page[Contact]) -> datetime:
-    """The server's clock where it tells it, since its stamps are compared with it; else ours."""
+    """The server's time if the response tells it, because its timestamps are compared with it; else ours."""
     try:
         told = parsedate_to_datetime(page.headers.get("Date", ""))
     except (ValueError, OverflowError):
@@ -187,13 +215,13 @@ def _server_time(page: Page[Contact]) -> datetime:
     return told if told.tzinfo else told.replace(tzinfo=UTC)
 
 
-def _in_utc(name: str, value: Moment) -> datetime:
+def _in_utc(name: str, value: DatetimeOrStr) -> datetime:
     try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-        if isinstance(moment, datetime) and moment.utcoffset() is not None:
-            moment = moment.astimezone(UTC)
-            moment - OVERLAP - timedelta(days=1)  # as far as a call reaches back
-            return moment
+        when = datetime.fromisoformat(value) if isinstance(value, str) else value
+        if isinstance(when, datetime) and when.utcoffset() is not None:
+            when = when.astimezone(UTC)
+            when - _REACH  # raises where the calendar ends
+            return when
     except (ValueError, OverflowError):
         pass
     raise InvalidRequestError(f"{name} must be an aware datetime, or one as an ISO 8601 string with its zone.")
