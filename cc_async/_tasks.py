@@ -1,4 +1,4 @@
-"""Threads and shields: work that no cancellation interrupts."""
+"""Work in threads, work that no cancellation interrupts, and the lifetime of what awaits it."""
 
 import asyncio
 import concurrent.futures
@@ -49,6 +49,14 @@ async def run_uninterrupted(work: Callable[[], _T]) -> _T:
         future.exception()
         raise asyncio.CancelledError
     return future.result()
+
+
+async def keep_alive(owner: object, step: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+    """Await `step()` while keeping `owner` alive, but not in the traceback of an exception, which a caller may keep."""
+    try:
+        return await step()
+    finally:
+        del owner
 
 
 async def complete(work: Coroutine[Any, Any, _T]) -> _T:

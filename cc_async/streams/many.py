@@ -10,6 +10,7 @@ from typing import Any, Generic, Literal, Self, TypeVar
 
 import attrs
 
+from cc_async._tasks import keep_alive
 from cc_async.errors import (
     AuthenticationError,
     AuthorizationError,
@@ -176,14 +177,16 @@ class _Batch(Generic[ItemT, ResultT]):
             if slot is not None:
                 return slot.outcome()
             if self.ended and not self.slots:
-                self.left, trouble, self.error = True, self.error, None
-                try:
-                    raise trouble or StopAsyncIteration
-                finally:
-                    del trouble  # its traceback holds this frame: a cycle only the garbage collector would end
+                self.left = True
+                raise self._take_error() or StopAsyncIteration
             self.news.clear()
             await self.news.wait()
         raise StopAsyncIteration
+
+    def _take_error(self) -> BaseException | None:
+        # The traceback of an error holds the frames that raise it, so neither they nor this object may hold the error.
+        error, self.error = self.error, None
+        return error
 
     def _ready(self) -> _Slot[ItemT, ResultT] | None:
         """A call that has ended and is next in order, if there is one."""
@@ -258,11 +261,8 @@ class Many(Generic[ItemT, ResultT]):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Outcome[ItemT, ResultT]:
-        try:
-            return await self._batch.next(self._items)
-        finally:
-            del self  # the traceback of a cancellation, which a caller may keep, must not keep the calls going
+    def __anext__(self) -> Coroutine[Any, Any, Outcome[ItemT, ResultT]]:
+        return keep_alive(self, partial(self._batch.next, self._items))
 
     async def __aenter__(self) -> Self:
         return self

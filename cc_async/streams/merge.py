@@ -87,8 +87,9 @@ class _Merging(Generic[T]):
             if self._sources:
                 self._news.clear()
                 await self._news.wait()
-        await self._raise_failure()
-        raise StopAsyncIteration
+        if self._failure is not None:
+            await self._stopped()  # if this is cancelled, the failure is still there for the next call
+        raise self._take_failure() or StopAsyncIteration
 
     def abandon(self) -> None:
         """Cancel all streams and give nothing more."""
@@ -135,16 +136,10 @@ class _Merging(Generic[T]):
                 break
         return None
 
-    async def _raise_failure(self) -> None:
-        if self._failure is None:
-            return
-        await self._stopped()  # where this is cancelled, the failure is still there for the next call
+    def _take_failure(self) -> Exception | None:
+        # The traceback of an error holds the frames that raise it, so neither they nor this object may hold the error.
         failure, self._failure = self._failure, None
-        try:
-            if failure is not None:
-                raise failure
-        finally:
-            del failure  # its traceback holds this frame: a cycle only a garbage collection would end
+        return failure
 
 
 async def _pump(source: _Source[Any], news: asyncio.Event) -> None:

@@ -11,6 +11,7 @@ from weakref import WeakSet
 
 import attrs
 
+from cc_async._tasks import keep_alive
 from cc_async.codec.decode import Decoded
 from cc_async.codec.problems import Problem, log_problems
 from cc_async.errors import InvalidRequestError
@@ -178,11 +179,8 @@ class Stream(Generic[T]):
     def __aiter__(self) -> AsyncIterator[T]:
         return self
 
-    async def __anext__(self) -> T:
-        try:
-            return await self._step()
-        finally:
-            del self  # the traceback of a cancellation, which a caller may keep, must not keep it all going
+    def __anext__(self) -> Coroutine[Any, Any, T]:
+        return keep_alive(self, self._step)
 
     async def aclose(self) -> None:
         """End the iteration and wait until nothing of it runs."""

@@ -582,6 +582,25 @@ async def test_after_a_lost_answer_a_change_that_could_be_another_s_is_left_to_t
         assert world.contact()["first_name"] == "x"
 
 
+async def test_the_error_of_a_lost_write_dies_without_a_garbage_collection() -> None:
+    clock = Clock()
+    async with opened(clock=clock) as world:
+        since = (await world.cc.contacts.get(world.id)).updated_at
+        clock.now += 5
+        world.box.fault("cut", method="PUT", when="after")
+        gc.collect()
+        gc.disable()
+        try:
+            try:
+                await world.cc.contacts.patch(world.id, first_name="x", unless_changed_since=since)
+            except TransportError as error:
+                known = weakref.ref(error)
+            assert known() is None
+            assert not [found for found in gc.get_objects() if isinstance(found, TransportError)]
+        finally:
+            gc.enable()
+
+
 async def test_closing_the_client_ends_a_patch_and_those_that_wait_for_it(world: World) -> None:
     world.box.fault("hang", method="PUT")
     patches = [asyncio.create_task(world.cc.contacts.patch(world.id, first_name=name)) for name in "ab"]

@@ -1,6 +1,7 @@
 """Changing a contact without losing what is not named: read it, change that, and send the rest back as it was."""
 
 import asyncio
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NoReturn, cast
@@ -75,7 +76,7 @@ class Edit:
         """Write the changes that `decide` returns, None for no write; start again if the response was lost."""
         # One lock for each contact: of two edits at once, the later would undo the earlier.
         async with self.locks.of(self.contact_id):
-            lost: ConstantContactError | None = None
+            lost: ConstantContactError | None = None  # a copy, whose traceback does not hold this frame
             try:
                 began, attempt = asyncio.get_running_loop().time(), 0
                 while True:
@@ -91,13 +92,11 @@ class Edit:
                         pause = self._pause(error, attempt, asyncio.get_running_loop().time() - began)
                         if pause is None:
                             raise
-                        lost = error
+                        lost = copy.copy(error)
                     await self.session.sleep(pause)
             except ConstantContactError as error:
                 error.maybe_applied = error.maybe_applied or lost is not None
                 raise
-            finally:
-                del lost  # its traceback holds this frame: a cycle that only the garbage collector would end
 
     def _read(self) -> Call[dict[str, Any]]:
         path = calls.get(self.contact_id, include=self.include).path
@@ -121,7 +120,7 @@ class Edit:
             updated_at = decode(raw, Contact).value.updated_at
             if updated_at is None or updated_at > self.unless_changed_since:
                 # After a lost response the change may be our own or somebody else's: only the caller can tell.
-                raise lost or ContactChangedError(
+                raise copy.copy(lost) or ContactChangedError(
                     "The contact was changed since it was read: read it again.", contact_id=self.contact_id
                 )
 
