@@ -6,6 +6,7 @@ import warnings
 
 from cc_async._version import __version__
 from cc_async.client import ConstantContact
+from cc_async.codec.plain import to_plain
 from cc_async.codec.problems import Problem
 from cc_async.errors import (
     ActivityFailedError,
@@ -217,6 +218,7 @@ __all__ = [
     "UserPrivilege",
     "__version__",
     "merge",
+    "to_plain",
 ]
 
 if not typing.TYPE_CHECKING:  # else type checkers would take any name for one of ours

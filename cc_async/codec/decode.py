@@ -222,11 +222,6 @@ def decode_plain_items(raws: list[Any], name: str) -> Decoded[list[dict[str, Any
     return Decoded([item for item in items if isinstance(item, dict)], tuple(problems))
 
 
-def to_plain(value: Any) -> Any:
-    """Models, alone or within dicts and sequences, as plain JSON: fields that are None are left out."""
-    return unstructure(value)
-
-
 def dumps(request: Any) -> bytes:
     """Encode a request as JSON: fields that are None are left out, empty lists stay.
 
@@ -235,7 +230,7 @@ def dumps(request: Any) -> bytes:
 
     """
     try:
-        return msgspec.json.encode(to_plain(request), enc_hook=_subclass)
+        return msgspec.json.encode(unstructure(request), enc_hook=_subclass)
     except InvalidRequestError:
         raise
     except (TypeError, ValueError, AttributeError, RecursionError) as error:

@@ -11,8 +11,18 @@ from hypothesis import example, given, settings, strategies as st
 from support.contract_table import ANSWERS
 from support.contract_values import CONTACT, ODD, OTHER_TIMESTAMPS, PAGE, TIMESTAMPS
 
-from cc_async import Contact, ContactCounts, DecodeError, SmsEngagement
-from cc_async.codec.decode import Envelope, PageShape, _decoder, _loads_for_models, _structure, decode, loads, read_page
+from cc_async import Contact, ContactCounts, DecodeError, SmsEngagement, to_plain
+from cc_async.codec.decode import (
+    Decoded,
+    Envelope,
+    PageShape,
+    _decoder,
+    _loads_for_models,
+    _structure,
+    decode,
+    loads,
+    read_page,
+)
 
 
 def envelope_of(body: bytes) -> Envelope:
@@ -116,6 +126,17 @@ def test_both_decoders_agree_on_whatever_the_fast_one_accepts(contact: dict[str,
 @given(CONTACTS)
 def test_what_the_api_may_write_is_read_without_a_problem(contact: dict[str, Any]) -> None:
     assert decode(as_bytes(contact), Contact).problems == ()
+
+
+@FEWER
+@given(st.lists(CONTACTS, max_size=2), object_of("counts"), object_of("sms_engagement"))
+def test_plain_values_are_read_as_the_same_models_again(
+    contacts: list[dict[str, Any]], counts: dict[str, Any], engagement: dict[str, Any]
+) -> None:
+    kinds: list[tuple[Any, Any]] = [(contacts, list[Contact]), (counts, ContactCounts), (engagement, SmsEngagement)]
+    for plain, cls in kinds:
+        model = decode(as_bytes(plain), cls).value
+        assert decode(json.dumps(to_plain(model), allow_nan=False).encode(), cls) == Decoded(model)
 
 
 @FEWER

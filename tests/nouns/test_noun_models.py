@@ -20,8 +20,9 @@ from cc_async import (
     Segment,
     Tag,
     UserPrivilege,
+    to_plain,
 )
-from cc_async.codec.decode import _decoder, _loads_for_models, _structure, decode
+from cc_async.codec.decode import Decoded, _decoder, _loads_for_models, _structure, decode
 
 MODELS = [
     AccountEmail,
@@ -78,6 +79,17 @@ def test_both_decoders_agree_and_nothing_but_the_odd_value_is_lost(cls: Any) -> 
         except msgspec.DecodeError:
             return
         assert (tolerant.value, tolerant.problems) == (fast, ())
+
+    check()
+
+
+@pytest.mark.parametrize("cls", MODELS)
+def test_plain_values_are_read_as_the_same_model_again(cls: Any) -> None:
+    @settings(max_examples=60, deadline=None)
+    @given(values(cls))
+    def check(plain: dict[str, Any]) -> None:
+        model = decode(json.dumps(plain).encode(), cls).value
+        assert decode(json.dumps(to_plain(model), allow_nan=False).encode(), cls) == Decoded(model)
 
     check()
 

@@ -8,7 +8,8 @@ from typing import Any, NoReturn, cast
 
 import attrs
 
-from cc_async.codec.decode import Decoded, decode, dumps, loads, to_plain
+from cc_async.codec.decode import Decoded, decode, dumps, loads
+from cc_async.codec.tolerant import unstructure
 from cc_async.errors import (
     ApiError,
     ConstantContactError,
@@ -224,7 +225,7 @@ def merged(raw: Mapping[str, Any], changes: ContactChanges, update_source: str) 
     email = _email_to_send(raw.get("email_address"), changes)
     if email is not None:
         body["email_address"] = email
-    for name, value in to_plain(changes).items():
+    for name, value in unstructure(changes).items():
         if name in _EDITS or name == "email_address":
             continue
         body[name] = [] if value is None and name in COLLECTIONS else value
@@ -240,7 +241,7 @@ def _email_to_send(read: Any, changes: ContactChanges) -> Any:
         return None
     if not isinstance(read, dict | None):
         _lost("email_address")
-    named = {"address": given} if isinstance(given, str) else to_plain(given or {})
+    named = {"address": given} if isinstance(given, str) else unstructure(given or {})
     kept = {
         name: value for name, value in (read or {}).items() if name not in _EMAIL_SERVER_MANAGED and value is not None
     }
