@@ -1,25 +1,23 @@
-"""The command line: arguments, and how commands end.
-
-Exit codes: 0 done, 1 an error that one line on stderr explains, 2 wrong usage, 130 stopped with Ctrl-C.
-"""
+"""The command line: arguments, and how commands end."""
 
 import argparse
 import logging
-import math
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, Final, get_args
 
 from cc_async._version import __version__
+from cc_async.cli import exits
+from cc_async.cli.arguments import add_connection, port, positive, seconds, whole
+from cc_async.cli.exits import CommandError
 from cc_async.cli.text import complain
 from cc_async.errors import ConstantContactError
-from cc_async.http.session import BASE_URL
 from cc_async.sandbox.settings import Cursor, Enforcement, Order
 
-_N = TypeVar("_N", int, float)
-_CLI_EXTRA = 'python -m pip install "cc-async[cli]"'
+_EXTRAS: Final = {"rich": "cli", "platformdirs": "cli"}
+"""The modules that a plain installation lacks, and the extra that brings each."""
 
 # An error ends in one line of ours; without a handler Python would print the library's warnings beside it.
 logging.getLogger("cc_async").addHandler(logging.NullHandler())
@@ -56,27 +54,30 @@ def _command(name: str) -> Callable[[argparse.Namespace], int]:
 
 def _run(given: argparse.Namespace) -> int:
     try:
-        run = _command(given.command)
+        return _command(given.command)(given)
     except ModuleNotFoundError as missing:
-        if (missing.name or "").partition(".")[0] != "rich":
+        module = (missing.name or "").partition(".")[0]
+        if module not in _EXTRAS:
             raise
-        complain(f"the command {given.command} needs rich: {_CLI_EXTRA}")
-        return 2
-    try:
-        return run(given)
+        install = f'python -m pip install "cc-async[{_EXTRAS[module]}]"'
+        complain(f"the command {given.command} needs {module}: {install}")
+        return exits.USAGE
     except KeyboardInterrupt:
         complain("stopped")
-        return 130
+        return exits.INTERRUPTED
     except BrokenPipeError:
         # Whoever read the output has enough; the interpreter's own last flush must not fail on it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return exits.FAILED
+    except CommandError as error:
+        complain(error)
+        return error.code
     except ConstantContactError as error:
         complain(error)
-        return 1
+        return exits.FAILED
     except OSError as error:
         complain(": ".join(str(part) for part in (error.filename, error.strerror or error) if part))
-        return 1
+        return exits.FAILED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m cc_async" if module else "cc-async",
         description="An asyncio client for the Constant Contact V3 API. Start with `demo`: it needs no account"
         " and never leaves this machine.",
+        epilog=exits.HELP,
     )
     parser.add_argument("--version", action="version", version=f"cc-async {__version__}")
     commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
@@ -99,21 +101,21 @@ def _add_demo(commands: Any) -> None:
     demo = commands.add_parser("demo", help=text, description=f"{text[0].upper()}{text[1:]}.")
     demo.add_argument("--export", metavar="FILE", help="export to FILE, overwriting it (default: a new file)")
     text = "contacts to import into a new list at the end (default: %(default)s)"
-    demo.add_argument("--imports", metavar="N", type=_whole, default=25_000, help=text)
-    _add_server(demo, contacts=25_000, latency=0.3, rate=_positive, daily=_positive)
+    demo.add_argument("--imports", metavar="N", type=whole, default=25_000, help=text)
+    _add_server(demo, contacts=25_000, latency=0.3, rate=positive, daily=positive)
 
 
 def _add_sandbox(commands: Any) -> None:
     text = "run a local server that behaves like the API, until Ctrl-C"
     sandbox = commands.add_parser("sandbox", help=text, description=f"{text[0].upper()}{text[1:]}.")
-    sandbox.add_argument("--port", type=_port, default=0, metavar="P", help="port; 0: any free port (default: 0)")
-    _add_server(sandbox, contacts=1_000, latency=0.0, rate=_whole, daily=_whole, none=", 0 for no limit")
-    sandbox.add_argument("--jitter", type=_seconds, default=0.0, metavar="S", help="random variation of the latency")
+    sandbox.add_argument("--port", type=port, default=0, metavar="P", help="port; 0: any free port (default: 0)")
+    _add_server(sandbox, contacts=1_000, latency=0.0, rate=whole, daily=whole, none=", 0 for no limit")
+    sandbox.add_argument("--jitter", type=seconds, default=0.0, metavar="S", help="random variation of the latency")
     sandbox.add_argument(
-        "--token-lifetime", type=_seconds, default=86_400.0, metavar="S", help="of access tokens (default: %(default)g)"
+        "--token-lifetime", type=seconds, default=86_400.0, metavar="S", help="of access tokens (default: %(default)g)"
     )
     sandbox.add_argument(
-        "--job-seconds", type=_seconds, default=0.2, metavar="S", help="duration of a bulk job (default: %(default)g)"
+        "--job-seconds", type=seconds, default=0.2, metavar="S", help="duration of a bulk job (default: %(default)g)"
     )
     for name, choices, what in (
         ("cursor", Cursor, "form of the links to the next page"),
@@ -136,8 +138,8 @@ def _add_server(
     none: str = "",
 ) -> None:
     add, default = command.add_argument, "(default: %(default)s)"
-    add("--contacts", type=_whole, default=contacts, metavar="N", help=f"number of contacts on the server {default}")
-    add("--latency", type=_seconds, default=latency, metavar="S", help=f"seconds before each response {default}")
+    add("--contacts", type=whole, default=contacts, metavar="N", help=f"number of contacts on the server {default}")
+    add("--latency", type=seconds, default=latency, metavar="S", help=f"seconds before each response {default}")
     add("--rate", type=rate, default=4, metavar="N", help=f"requests per second that it permits{none} {default}")
     add("--daily", type=daily, default=10_000, metavar="N", help=f"requests per day that it permits{none} {default}")
     add("--seed", type=int, default=0, metavar="N", help=f"seed from which the contacts are generated {default}")
@@ -148,37 +150,11 @@ def _add_contacts(commands: Any) -> None:
     contacts = commands.add_parser(
         "contacts",
         help=text,
-        description="List contacts of your account, read-only, with the access token in CC_ACCESS_TOKEN.",
+        description="List contacts of your account, read-only.",
     )
-    contacts.add_argument("--max", type=_positive, default=20, metavar="N", help="read at most N (default: 20)")
+    contacts.add_argument("--max", type=positive, default=20, metavar="N", help="read at most N (default: 20)")
     contacts.add_argument(
         "--status", metavar="STATUS", help="such as active, unsubscribed, deleted or all; separate several with commas"
     )
     contacts.add_argument("--email", metavar="ADDRESS", help="only the contact with this e-mail address")
-    contacts.add_argument("--base-url", default=BASE_URL, metavar="URL", help="of the API (default: %(default)s)")
-
-
-def _whole(text: str) -> int:
-    return _number(text, int, 0, "a whole number of 0 or more")
-
-
-def _positive(text: str) -> int:
-    return _number(text, int, 1, "a whole number of 1 or more")
-
-
-def _port(text: str) -> int:
-    return _number(text, int, 0, "a port from 0 to 65535", most=65_535)
-
-
-def _seconds(text: str) -> float:
-    return _number(text, float, 0.0, "a number of seconds, 0 or more")
-
-
-def _number(text: str, kind: Callable[[str], _N], least: float, what: str, most: float = math.inf) -> _N:
-    try:
-        number = kind(text)
-        if least <= number <= most and number < math.inf:
-            return number
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+    add_connection(contacts)

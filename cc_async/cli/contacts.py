@@ -2,29 +2,23 @@
 
 import argparse
 import asyncio
-import os
 
 from rich.table import Table
 from rich.text import Text
 
 from cc_async.cli import show
-from cc_async.cli.text import complain, printable
-from cc_async.client import ConstantContact
+from cc_async.cli.connect import connected
+from cc_async.cli.text import printable
 from cc_async.models.contacts import Contact
 from cc_async.resources.contacts.filters import LIMIT_AT_MOST, ContactFilters
 
-_TOKEN = "CC_ACCESS_TOKEN"  # noqa: S105 - where the token is, not the token
 _WIDE = 120
 """Columns from which there is room for whole ids."""
 
 
 def run(given: argparse.Namespace) -> int:
     """Print the contacts that match."""
-    token = os.environ.get(_TOKEN, "").strip()
-    if not token:
-        complain(f"set {_TOKEN} to an access token of your account")
-        return 2
-    contacts = asyncio.run(_read(token, given))
+    contacts = asyncio.run(_read(given))
     console = show.console(wide_pipe=True)
     if contacts:
         console.print(_table(contacts, whole_ids=console.width >= _WIDE))
@@ -34,13 +28,13 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
-async def _read(token: str, given: argparse.Namespace) -> list[Contact]:
+async def _read(given: argparse.Namespace) -> list[Contact]:
     filters: ContactFilters = {"limit": min(given.max, LIMIT_AT_MOST)}
     if given.status is not None:
         filters["status"] = given.status
     if given.email is not None:
         filters["email"] = given.email
-    async with ConstantContact(token, base_url=given.base_url) as cc:
+    async with connected(given) as cc:
         return await cc.contacts.list(**filters).collect(given.max)
 
 

@@ -90,6 +90,7 @@ def test_a_missing_rich_is_one_line_that_says_how_to_install_it(
     for name in [name for name in sys.modules if name.partition(".")[0] == "rich" or name.startswith("cc_async.cli.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "rich", None)
+    monkeypatch.setenv("CC_ACCESS_TOKEN", "token")
     assert main([command]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -153,7 +154,7 @@ def test_the_module_ends_with_the_exit_code_of_the_command(
     monkeypatch.setattr(sys, "argv", ["__main__.py", "contacts"])
     with pytest.raises(SystemExit) as end:
         runpy.run_path(f"{Path(cc_async.__file__).parent}/__main__.py", run_name="__main__")
-    assert end.value.code == 2
+    assert end.value.code == 3
     assert "CC_ACCESS_TOKEN" in capsys.readouterr().err
 
 
@@ -161,7 +162,7 @@ def test_a_replaced_standard_output_is_written_to_as_it_is(monkeypatch: pytest.M
     monkeypatch.delenv("CC_ACCESS_TOKEN", raising=False)
     replaced = io.StringIO()
     monkeypatch.setattr(sys, "stderr", replaced)
-    assert main(["contacts"]) == 2
+    assert main(["contacts"]) == 3
     assert "CC_ACCESS_TOKEN" in replaced.getvalue()
 
 

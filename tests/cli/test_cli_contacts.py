@@ -122,7 +122,7 @@ def test_without_a_token_it_says_where_one_is_expected(
 ) -> None:
     if value is not None:
         monkeypatch.setenv(TOKEN, value)
-    assert main(["contacts"]) == 2
+    assert main(["contacts"]) == 3
     printed = capsys.readouterr()
     assert printed.out == ""
     assert TOKEN in printed.err
@@ -138,7 +138,7 @@ async def test_a_refusal_is_one_line_without_the_token(
     async with Sandbox(contacts=1) as box:
         token = "not-a-token-of-this-box" if told == "401" else box.access_token
         monkeypatch.setenv(TOKEN, token)
-        assert await run_against(box, *arguments) == 1
+        assert await run_against(box, *arguments) == (3 if told == "401" else 1)
     printed = capsys.readouterr()
     assert printed.out == ""
     assert told in printed.err
