@@ -221,10 +221,10 @@ __all__ = [
     "to_plain",
 ]
 
-if not typing.TYPE_CHECKING:  # else type checkers would take any name for one of ours
+if not typing.TYPE_CHECKING:  # otherwise type checkers would accept any name
 
     def __getattr__(name: str) -> typing.Any:
-        """Import the models, and what streams and bulk calls return, with their first use: they take longest."""
+        """Import models, and the result types of streams and bulk calls, on first use: they take longest."""
         if name == "Session":
             from cc_async.http.session import Session  # only for those who still use it
 

@@ -1,4 +1,4 @@
-"""The door of the command line: `python -m cc_async`, installed as `cc-async` too."""
+"""Entry point of the command line: `python -m cc_async`, also installed as `cc-async`."""
 
 import sys
 

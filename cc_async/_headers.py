@@ -9,7 +9,7 @@ from cc_async._secrets import Secret
 class Headers(Mapping[str, str]):
     """Immutable headers whose look-ups ignore case, and which pickle, copy and compare like a plain mapping.
 
-    Of a header that was sent several times the first value counts.
+    If a header was sent several times, the first value counts.
     """
 
     __slots__ = ("_fields",)

@@ -1,16 +1,16 @@
-"""Strings that no repr shows, and text made fit for a log or an exception."""
+"""Strings hidden from every repr, and redaction of text for logs and exceptions."""
 
 import re
 from typing import Self
 
 _WORD = r"[^\s@<>\"'(),:;=&?/]"
-# A match begins where a word does: tried from the middle of each, a long body without an address takes minutes.
+# Matches start at word boundaries: otherwise a long body without an address takes minutes.
 _ADDRESS = re.compile(rf"(?<!{_WORD}){_WORD}+?(?:@|%40){_WORD}+")
 _TOKEN = re.compile(r"(?i)(bearer\s+)[^\s\"']+|\beyJ[\w.-]{8,}|((?:access|refresh)_token\W{1,8})[^\s\"'\\&}]+")
 
 
 class Secret(str):
-    """A string that sends as itself and shows as nothing, in a repr as in a traceback's local variables."""
+    """A string that is sent as it is but hidden in its repr, and so in tracebacks that show local variables."""
 
     __slots__ = ()
 
@@ -19,21 +19,21 @@ class Secret(str):
 
     @classmethod
     def bearer(cls, token: str) -> Self:
-        """The value of an Authorization header that carries `token`."""
+        """Return the value of an Authorization header with `token`."""
         return cls(f"Bearer {token}")
 
 
 def redact(text: str) -> str:
-    """The text with e-mail addresses and what looks like a token replaced, fit for an exception or a log."""
-    printable = text.encode(errors="replace").decode()  # half a surrogate pair would break the log that it is shown in
+    """Replace e-mail addresses and anything that looks like a token, so that the text may be logged or raised."""
+    printable = text.encode(errors="replace").decode()  # a lone surrogate would break the log handler
     return _ADDRESS.sub("<address>", _TOKEN.sub(r"\1\2<token>", printable))
 
 
 def secret(value: str) -> str:
-    """The string as one that no repr shows."""
+    """Wrap a string so that no repr shows it."""
     return Secret(value)
 
 
 def masked(value: str | None) -> str | None:
-    """The string, if there is one, as one that no repr shows."""
+    """Wrap an optional string so that no repr shows it."""
     return None if value is None else Secret(value)

@@ -1,3 +1,3 @@
-"""The version, alone in a module so that everything may read it and the build too."""
+"""The version, in a module of its own so that the build can read it, too."""
 
 __version__ = "0.1.0"

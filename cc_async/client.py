@@ -1,4 +1,4 @@
-"""The client: one object to make, use in an `async with`, and close."""
+"""The client: create one, use it in an `async with` block, and share it."""
 
 import ssl
 from collections.abc import AsyncGenerator, Mapping
@@ -37,19 +37,24 @@ if TYPE_CHECKING:
 
 
 class ConstantContact:
-    """A client of the Constant Contact V3 API for one account, in one event loop.
+    """A client of the Constant Contact V3 API for one account.
 
-    `auth` is an access token, an `OAuth2`, or any object with `async token(rejected=None) -> str`. A `client_session`
-    that is lent is used with its proxies and tracing, and never closed. Lend one `rate_limiter` to all clients with the
-    same API key, because the limit is the key's. `timeout` is in seconds, for one attempt, without the wait at the
-    limiter. `strict` raises a DecodeError where a value cannot be read, instead of leaving it None.
+    `auth` is an access token, an `OAuth2`, or any object with `async token(rejected=None) -> str`. An external
+    `client_session` is used with its proxies and tracing, and is never closed. Share one `rate_limiter` among all
+    clients with the same API key, because the limit belongs to the key. `timeout` is in seconds and applies to one
+    attempt, not to the wait for the limiter. `strict` raises a DecodeError for a value that cannot be read, instead of
+    leaving it None.
 
     `trust_env` uses the proxies of the environment (`HTTPS_PROXY`, `NO_PROXY`) as aiohttp does, and `ssl_context`
-    decides which certificates are trusted; give an `OAuth2` the same. `allow_insecure_http` sends tokens over plain
-    HTTP to other machines, for a sandbox in a private network; the provider's own hosts never get them so.
+    decides which certificates are trusted; pass the same to an `OAuth2`. `allow_insecure_http` permits sending tokens
+    over plain HTTP to other machines, such as a sandbox in a private network, but never to the provider's own hosts.
+
+    Event loops: a client, with its streams, belongs to the event loop of its first request. A `RateLimiter` and an
+    `OAuth2` serve one event loop at a time, and may be used again in the next one once the previous loop has ended, as
+    with several calls of `asyncio.run`. Anything else raises InvalidRequestError or is undefined.
 
     Raises:
-        InvalidRequestError: `base_url` would send the token unprotected, or a number makes no sense.
+        InvalidRequestError: `base_url` would send the token unprotected, or an argument is invalid.
 
     """
 
@@ -67,7 +72,7 @@ class ConstantContact:
         ssl_context: ssl.SSLContext | None = None,
         allow_insecure_http: bool = False,
     ) -> None:
-        auth = Secret(auth) if isinstance(auth, str) else auth  # this frame may end in a traceback
+        auth = Secret(auth) if isinstance(auth, str) else auth  # tracebacks may show this frame
         self._session = Session(
             auth,
             base_url=base_url,
@@ -81,60 +86,60 @@ class ConstantContact:
             allow_insecure_http=allow_insecure_http,
         )
 
-    # The operations of a noun and their models are imported with its first use: they are most of the package.
+    # Resources and their models, which are most of the package, are imported on first use.
 
     @cached_property
     def contacts(self) -> "Contacts":
-        """The contacts."""
+        """Operations on contacts."""
         from cc_async.resources.contacts import Contacts  # noqa: PLC0415  # see above
 
         return Contacts(self._session)
 
     @cached_property
     def lists(self) -> "Lists":
-        """The contact lists."""
+        """Operations on contact lists."""
         from cc_async.resources.lists import Lists  # noqa: PLC0415  # see above
 
         return Lists(self._session)
 
     @cached_property
     def tags(self) -> "Tags":
-        """The tags."""
+        """Operations on tags."""
         from cc_async.resources.tags import Tags  # noqa: PLC0415  # see above
 
         return Tags(self._session)
 
     @cached_property
     def custom_fields(self) -> "CustomFields":
-        """The custom fields."""
+        """Operations on custom fields."""
         from cc_async.resources.custom_fields import CustomFields  # noqa: PLC0415  # see above
 
         return CustomFields(self._session)
 
     @cached_property
     def segments(self) -> "Segments":
-        """The segments."""
+        """Operations on segments."""
         from cc_async.resources.segments import Segments  # noqa: PLC0415  # see above
 
         return Segments(self._session)
 
     @cached_property
     def activities(self) -> "Activities":
-        """The bulk jobs."""
+        """Bulk jobs: start, look up and wait."""
         from cc_async.resources.activities import Activities  # noqa: PLC0415  # see above
 
         return Activities(self._session)
 
     @cached_property
     def account(self) -> "Account":
-        """The account itself."""
+        """Operations on the account itself."""
         from cc_async.resources.account import Account  # noqa: PLC0415  # see above
 
         return Account(self._session)
 
     @property
     def rate_limiter(self) -> Limiter:
-        """The limiter, whose `remaining_today` tells what is left of the day's quota."""
+        """The rate limiter; its `remaining_today` is what is left of the daily quota."""
         return self._session.rate_limiter
 
     @property
@@ -151,17 +156,17 @@ class ConstantContact:
         json: Any = None,
         idempotent: bool | None = None,
     ) -> ApiResponse[Any]:
-        """Send any request of the API, with the same token, limit and retries.
+        """Send any request to the API, with the same token, rate limit and retries.
 
-        `path` is one below the base URL, such as `/contact_lists`, or the `href` of a link in an answer. A sequence, a
-        set or a generator in `params` is sent as several parameters, an aware datetime as UTC. `json` may hold models
-        too; the data is plain JSON, None without a body.
+        `path` is relative to the base URL, such as `/contact_lists`, or the `href` of a link in a response. A sequence,
+        a set or a generator in `params` is sent as several parameters, an aware datetime as UTC. `json` may contain
+        models. The data of the response is plain JSON, or None if there is no body.
 
-        `idempotent` says whether the request may be sent again once the server may have carried it out: by default
-        reads and DELETE may, other writes may not. A DELETE that is repeated and finds nothing (404) has succeeded.
+        `idempotent` says whether the request may be repeated after the server may have carried it out: by default,
+        reads and DELETE may, other writes may not. A repeated DELETE that finds nothing (404) counts as a success.
 
         Raises:
-            InvalidRequestError: the path leads out of the API.
+            InvalidRequestError: The path leads out of the API.
 
         """
         check_request(method, path, params)
@@ -187,11 +192,11 @@ class ConstantContact:
         total: str | None = None,
         start: str | None = None,
     ) -> Pager[dict[str, Any]]:
-        """Stream any paged collection of the API as plain objects, as safely as the contacts.
+        """Stream any paged collection of the API as plain objects, as safely as contacts.
 
-        `path` is one below the base URL, such as `/emails`; `items` is the name of the array in its pages, such as
-        `campaigns`, and `total` that of the number of all items, where the API tells it. `start` is the `next_url` of
-        a page, to continue after it.
+        `path` is relative to the base URL, such as `/emails`; `items` names the array in its pages, such as
+        `campaigns`, and `total` the field with the number of all items, if the API gives it. `start` is the `next_url`
+        of a page, to continue after it.
 
         Raises:
             InvalidRequestError: The path leads out of the API.
@@ -209,10 +214,10 @@ class ConstantContact:
     async def download(
         self, path: str, *, params: Mapping[str, Any] | None = None, accept: str = "*/*"
     ) -> AsyncGenerator[bytes]:
-        """Get a response that is not JSON, such as a file, and yield its body as it comes, in small memory.
+        """Get a response that is not JSON, such as a file, and yield its body in chunks, in bounded memory.
 
-        The request is retried as any other until the body begins. A body that breaks off raises TransportError: begin
-        again. Leave the loop early inside `contextlib.aclosing` to close the connection at once.
+        The request is retried like any other until the body begins. A truncated body raises TransportError: start
+        over. To leave the loop early and close the connection at once, iterate inside `contextlib.aclosing`.
 
         Raises:
             InvalidRequestError: The path leads out of the API.

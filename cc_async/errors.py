@@ -3,7 +3,7 @@
 ::
 
     ConstantContactError
-    ├─ ApiError                     the API answered with an error
+    ├─ ApiError                     the API returned an error
     │  ├─ BadRequestError           400
     │  ├─ AuthenticationError       401
     │  ├─ PermissionDeniedError     403
@@ -11,27 +11,27 @@
     │  ├─ ConflictError             409
     │  ├─ UnsupportedMediaTypeError 415
     │  ├─ RateLimitError            429
-    │  │  ├─ QuotaExceededError     429, the day's quota is spent
+    │  │  ├─ QuotaExceededError     429, the daily quota is exhausted
     │  │  └─ BulkQueueFullError     429, too many bulk jobs are waiting
     │  └─ ServerError               5xx
     ├─ TransportError               the network failed
     │  └─ RequestTimeoutError       (also a TimeoutError)
     ├─ AuthorizationError           an authorization flow failed
-    │  └─ TokenRefreshError         no new access token could be had
+    │  └─ TokenRefreshError         no new access token was granted
     │     └─ ReauthorizationRequiredError  a person must authorize again
     ├─ TokenStoreError              the token store failed
     │  └─ LockLostError             its lock was lost before anything was sent
     ├─ InvalidRequestError          refused before it was sent (also a ValueError)
     ├─ ClientClosedError            the client was closed
-    ├─ DecodeError                  the answer was not what the API promises
-    ├─ PaginationError              a link to the next page that must not be followed
-    ├─ SegmentNotReadyError         a segment still being computed at the deadline
+    ├─ DecodeError                  the response is not what the API documents
+    ├─ PaginationError              a link to the next page must not be followed
+    ├─ SegmentNotReadyError         a segment was still being computed at the deadline
     ├─ ContactChangedError          somebody else changed the contact meanwhile
-    ├─ ActivityFailedError          a bulk job that ended without its result
+    ├─ ActivityFailedError          a bulk job ended without its result
     ├─ ImportJournalError           the journal of an import cannot be used
-    └─ ActivityTimeoutError         a bulk job that had not ended at the deadline (also a TimeoutError)
+    └─ ActivityTimeoutError         a bulk job was unfinished at the deadline (also a TimeoutError)
 
-All of them pickle, and none holds a token or an e-mail address: what servers say is redacted first.
+All of them can be pickled, and none holds a token or an e-mail address: text from servers is redacted.
 """
 
 from collections.abc import Mapping
@@ -43,12 +43,12 @@ import attrs
 from cc_async._headers import Headers
 
 BODY_LIMIT = 4_096
-"""How many characters of an error answer's body an exception keeps."""
+"""How many characters of the body of an error response an exception keeps."""
 
 
 @attrs.frozen
 class ErrorDetail:
-    """One entry of an error answer: a machine-readable key and a sentence, either of which may be missing."""
+    """One entry of an error response: a machine-readable key and a sentence, either of which may be missing."""
 
     key: str | None = None
     message: str | None = None
@@ -73,14 +73,14 @@ def _rebuild(cls: type[ConstantContactError], args: tuple[Any, ...], state: dict
 
 
 class ApiError(ConstantContactError):
-    """The API answered with an error status: the base of the classes below, and itself for all others."""
+    """The API returned an error status; raised itself for statuses that have no subclass."""
 
     status: int
     """The HTTP status code."""
     errors: tuple[ErrorDetail, ...]
-    """Every error the body named, in its order; empty for HTML and empty bodies."""
+    """Every error in the body, in order; empty for HTML and empty bodies."""
     headers: Mapping[str, str]
-    """The answer's headers; look-ups ignore case."""
+    """The headers of the response; look-ups ignore case."""
     body: str
     """The start of the body, redacted, at most `BODY_LIMIT` characters."""
 
@@ -108,7 +108,7 @@ class ApiError(ConstantContactError):
 
     @property
     def error_message(self) -> str | None:
-        """The first sentence of the body."""
+        """The first error message of the body."""
         return self.errors[0].message if self.errors else None
 
     @property
@@ -122,7 +122,7 @@ class BadRequestError(ApiError):
 
 
 class AuthenticationError(ApiError):
-    """401 even with a fresh token: the token is not one of this API, or was revoked."""
+    """401 even with a fresh token: the token is not for this API, or was revoked."""
 
 
 class PermissionDeniedError(ApiError):
@@ -137,7 +137,7 @@ class ConflictError(ApiError):
     """409: another contact (deleted ones count) has this address, or requests changed one contact simultaneously."""
 
     contact_id: str | None
-    """The id of the contact that is in the way, where the message names it."""
+    """The id of the conflicting contact, if the message names it."""
     simultaneous: bool = False
     """Whether another request was changing the contact, so that nothing was done and a later attempt may succeed."""
 
@@ -154,7 +154,7 @@ class RateLimitError(ApiError):
     """429 after the retry policy has given up."""
 
     retry_after: float | None
-    """Seconds the server asked to wait, where it said so."""
+    """Seconds that the server asked to wait, if it did."""
 
     def __init__(self, message: str, *, retry_after: float | None = None, **fields: Any) -> None:
         super().__init__(message, **fields)
@@ -162,10 +162,10 @@ class RateLimitError(ApiError):
 
 
 class QuotaExceededError(RateLimitError):
-    """The day's quota is spent, by the server's word or our own count; no retry helps before `resets_at`."""
+    """The daily quota is exhausted, according to the server or our own count; no retry helps before `resets_at`."""
 
     resets_at: datetime
-    """When another try is worth it: the next 00:00 UTC, or in a minute where the report came just after midnight."""
+    """When to try again: the next 00:00 UTC, or in a minute if the server reported it just after midnight."""
 
     def __init__(self, message: str, *, resets_at: datetime, status: int = 429, **fields: Any) -> None:
         super().__init__(message, status=status, **fields)
@@ -175,19 +175,19 @@ class QuotaExceededError(RateLimitError):
 class BulkQueueFullError(RateLimitError):
     """429: the account has more than 1,000 bulk jobs waiting, those of other applications included.
 
-    Not retried, because a queue takes minutes to drain: look at `activities.list(state="processing")` and try later.
+    Not retried, because the queue takes minutes to drain: look at `activities.list(state="processing")` and try later.
     """
 
 
 class ServerError(ApiError):
-    """5xx: the service or a proxy before it failed."""
+    """5xx: the service, or a proxy in front of it, failed."""
 
 
 class TransportError(ConstantContactError):
-    """No complete answer came: no connection, a broken one, or a broken TLS handshake."""
+    """No complete response arrived: the connection could not be made or broke, or the TLS handshake failed."""
 
     permanent: bool
-    """True where trying again cannot help, as with a certificate that is not trusted."""
+    """True if trying again cannot help, as with a certificate that is not trusted."""
 
     def __init__(self, message: str, *, maybe_applied: bool = False, permanent: bool = False) -> None:
         super().__init__(message)
@@ -211,11 +211,11 @@ class AuthorizationError(ConstantContactError):
 
 
 class TokenRefreshError(AuthorizationError):
-    """No new access token could be had now; a later call tries again."""
+    """No new access token was granted; a later call tries again."""
 
 
 class ReauthorizationRequiredError(TokenRefreshError):
-    """The refresh token is spent, revoked or lapsed (`invalid_grant`): a person must authorize again."""
+    """The refresh token is used, revoked or expired (`invalid_grant`): a person must authorize again."""
 
 
 class TokenStoreError(ConstantContactError):
@@ -227,7 +227,7 @@ class LockLostError(TokenStoreError):
 
 
 class InvalidRequestError(ConstantContactError, ValueError):
-    """Refused before anything was sent, because the API would certainly refuse it; names the rule."""
+    """Refused before anything was sent, because the request is invalid; the message names the rule."""
 
 
 class ClientClosedError(ConstantContactError):
@@ -235,12 +235,12 @@ class ClientClosedError(ConstantContactError):
 
 
 class DecodeError(ConstantContactError):
-    """The answer is not JSON, or not of the shape the API promises."""
+    """The response is not JSON, or does not have the documented shape."""
 
     path: str
-    """Where in the answer, such as `$.contacts[3].created_at`."""
+    """The place in the response, such as `$.contacts[3].created_at`."""
     malformed: bool
-    """True where the body is no JSON at all: cut off, or a page of HTML."""
+    """True if the body is not JSON at all: truncated, or an HTML page."""
 
     def __init__(self, message: str, *, path: str = "$", malformed: bool = False) -> None:
         super().__init__(message)
@@ -252,7 +252,7 @@ class PaginationError(ConstantContactError):
     """A link to the next page repeats or leads away from the API: following it would loop or leak."""
 
     url: str
-    """The link as the server gave it, without what could hold an address."""
+    """The link as the server gave it, without its query, which may contain an address."""
 
     def __init__(self, message: str, *, url: str) -> None:
         super().__init__(message)
@@ -264,7 +264,7 @@ class SegmentNotReadyError(ConstantContactError):
 
 
 class ContactChangedError(ConstantContactError):
-    """Somebody else changed the contact after the moment given; nothing was written. Read it again and decide anew."""
+    """Somebody else has changed the contact since the given time; nothing was written. Read it again and decide."""
 
     contact_id: str
 
@@ -277,7 +277,7 @@ class ActivityFailedError(ConstantContactError):
     """A bulk job ended without the result that was asked for: it failed, was cancelled, or timed out."""
 
     activity: Any
-    """The `Activity` as it was read last; its `activity_errors` may say why."""
+    """The latest known `Activity`; its `activity_errors` may say why."""
 
     def __init__(self, message: str, *, activity: Any) -> None:
         super().__init__(message)
@@ -289,10 +289,10 @@ class ImportJournalError(ConstantContactError):
 
 
 class ActivityTimeoutError(ConstantContactError, TimeoutError):
-    """A bulk job had not ended at the deadline. It goes on, and may still succeed: `activities.wait` can be resumed."""
+    """A bulk job was unfinished at the deadline. It continues and may still succeed: call `activities.wait` again."""
 
     activity: Any
-    """The `Activity` as it was read last."""
+    """The latest known `Activity`."""
 
     def __init__(self, message: str, *, activity: Any) -> None:
         super().__init__(message)

@@ -1,1 +1,1 @@
-"""Bytes to models and requests to bytes; knows no noun."""
+"""Decoding of responses into models and encoding of requests, independent of any resource."""

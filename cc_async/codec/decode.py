@@ -1,4 +1,4 @@
-"""Bytes to models and requests to bytes.
+"""Decode responses into models, and encode requests.
 
 msgspec decodes responses straight into the attrs classes. What it refuses, such as an unusual timestamp or a number in
 a string, is read again field by field by the tolerant converter: a value that cannot be read becomes None and is listed
@@ -22,14 +22,14 @@ from cc_async.wire.links import next_href
 
 T = TypeVar("T")
 _SLICE = 20
-"""Items decoded before the event loop may breathe: about half a millisecond."""
+"""Items that are decoded before the event loop runs again: about half a millisecond."""
 _DIGITS = 4_300
-"""Digits that Python converts to an int; more would take too long."""
+"""The most digits that are converted to an int; more would take too long."""
 
 
 @attrs.frozen
 class Decoded(Generic[T]):
-    """A value, and what of it could not be read."""
+    """A decoded value, and the problems found in it."""
 
     value: T = attrs.field(repr=False)
     problems: tuple[Problem, ...] = ()
@@ -41,22 +41,22 @@ class Envelope:
 
     items: list[Any] = attrs.field(repr=False)
     href: str | None = attrs.field(repr=False)
-    """The link to the next page, as it came."""
+    """The link to the next page, as received."""
     total: int | None
     problems: tuple[Problem, ...] = ()
-    """What of the page around its items could not be read."""
+    """Problems of the page outside its items."""
     pending: bool = False
-    """The API says that it is still preparing the page."""
+    """Whether the API is still preparing the page."""
 
 
 @attrs.frozen
 class PageShape:
-    """The names under which a page holds its parts."""
+    """The names of the parts of a page."""
 
     items: str
-    """Of the array of items."""
+    """The name of the array of items."""
     total: str | None = None
-    """Of the number of items in all pages, where the API tells it."""
+    """The name of the number of all items, if the API gives it."""
 
 
 class _RawPage(msgspec.Struct):
@@ -64,7 +64,7 @@ class _RawPage(msgspec.Struct):
     links: msgspec.Raw = msgspec.field(default=msgspec.Raw(b"null"), name="_links")
 
 
-# What msgspec raises for bytes it cannot read; RecursionError is about depth, the others about JSON and Unicode.
+# Raised by msgspec for unreadable bytes; RecursionError is about depth, the others about JSON and Unicode.
 _REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _number_decoder = msgspec.json.Decoder(float_hook=Number)
 
@@ -95,7 +95,7 @@ def loads(body: bytes, *, exact: bool = False) -> Any:
 
 
 def _loads_for_models(body: bytes) -> Any:
-    """As `loads`, but numbers keep their spelling, and invalid UTF-8 makes a string unreadable."""
+    """Decode as `loads` does, but keep the spelling of numbers and make strings with invalid UTF-8 unreadable."""
     with contextlib.suppress(*_REFUSED):
         return _number_decoder.decode(body)
     return _salvage(body, errors="surrogateescape", number=Number)
@@ -115,11 +115,11 @@ def _salvage(body: bytes, *, errors: str, number: Callable[[str], float]) -> Any
     except ValueError:
         what = "is empty" if not body.strip() else "is HTML" if body.lstrip()[:1] == b"<" else "is not valid JSON"
         error = DecodeError(f"The body of the response {what}.", malformed=True)
-    raise error  # out here, because json's own error holds the whole body, and would go along as its context
+    raise error  # raised out here, because json's own error holds the whole body and would become the context
 
 
 def _structure(plain: Any, cls: type[T]) -> Decoded[T]:
-    """Read plain JSON into a model, with every problem found on the way."""
+    """Structure plain JSON into a model, and return every problem found."""
     try:
         value, found = structure(plain, cls)
     except UnreadableError as error:
@@ -128,10 +128,10 @@ def _structure(plain: Any, cls: type[T]) -> Decoded[T]:
 
 
 def decode(body: Any, cls: type[T]) -> Decoded[T]:
-    """Read JSON, or a plain object that `loads` gave, into a model.
+    """Decode JSON, or a plain object from `loads`, into a model.
 
     Raises:
-        DecodeError: The body is not JSON, or holds an object in place of an array or the other way round.
+        DecodeError: The body is not JSON, or has an object in place of an array or vice versa.
 
     """
     if isinstance(body, (bytes, msgspec.Raw)):
@@ -146,7 +146,7 @@ def _tolerantly(body: Any, cls: type[T]) -> Decoded[T]:
 
 @functools.cache
 def _page_decoder(shape: PageShape) -> msgspec.json.Decoder[Any]:
-    """A decoder of pages of this shape, into objects with `items`, `total`, `status` and `links`."""
+    """Create a decoder of pages of this shape into objects with `items`, `total`, `status` and `links`."""
     fields: list[tuple[str, Any, Any]] = [
         ("items", list[msgspec.Raw] | None, msgspec.field(default=None, name=shape.items)),
         ("total", msgspec.Raw, msgspec.field(default=msgspec.Raw(b"null"), name=shape.total or f"{shape.items}_count")),
@@ -155,10 +155,10 @@ def _page_decoder(shape: PageShape) -> msgspec.json.Decoder[Any]:
 
 
 def read_page(body: bytes, shape: PageShape) -> Envelope:
-    """Read everything of a page but its items, which costs a tenth of reading them too.
+    """Decode a page except its items, which takes a tenth of the time.
 
     Raises:
-        DecodeError: The body is not JSON, or not a page, or its link to the next page cannot be read.
+        DecodeError: The body is not JSON or not a page, or its link to the next page is malformed.
 
     """
     plain: Any = None
@@ -191,7 +191,7 @@ def _count(value: Any, name: str | None) -> tuple[int | None, tuple[Problem, ...
 
 
 async def decode_items(raws: list[Any], model: type[T], name: str) -> Decoded[list[T]]:
-    """Read the items of a page in slices, between which the event loop runs; `name` is that of their array."""
+    """Decode the items of a page in slices, between which the event loop runs; `name` is that of their array."""
     items: list[T] = []
     problems: list[Problem] = []
     read = _decoder(model).decode  # type: ignore[arg-type]  # mypy: a class is Hashable after all
@@ -212,7 +212,7 @@ async def decode_items(raws: list[Any], model: type[T], name: str) -> Decoded[li
 
 
 def decode_plain_items(raws: list[Any], name: str) -> Decoded[list[dict[str, Any]]]:
-    """The items of a page as plain objects; whatever else stands in the array is left out."""
+    """Decode the items of a page into plain objects; other values in the array are left out."""
     items = [loads(bytes(raw)) if isinstance(raw, msgspec.Raw) else raw for raw in raws]
     problems = (
         Problem(f"$.{name}[{index}]", f"expected an object, got {kind(item)}")
@@ -223,7 +223,7 @@ def decode_plain_items(raws: list[Any], name: str) -> Decoded[list[dict[str, Any
 
 
 def dumps(request: Any) -> bytes:
-    """Encode a request as JSON: fields that are None are left out, empty lists stay.
+    """Encode a request as JSON; fields that are None are left out, empty lists are kept.
 
     Raises:
         InvalidRequestError: It holds a value that JSON cannot represent.
@@ -238,7 +238,7 @@ def dumps(request: Any) -> bytes:
 
 
 def _subclass(value: Any) -> Any:
-    """Let msgspec write a subclass of str or int, which it refuses, as what it is."""
+    """Encode subclasses of str and int, which msgspec refuses, as their base type."""
     for plain in (str, int, float):
         if isinstance(value, plain):
             return plain(value)

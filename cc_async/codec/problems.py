@@ -1,4 +1,4 @@
-"""What could not be read of a response."""
+"""Values of a response that could not be read."""
 
 import logging
 from collections.abc import Iterable
@@ -14,20 +14,20 @@ _SHOWN = 5
 
 @attrs.frozen
 class Problem:
-    """A value of a response that could not be read: a field became None, an entry of a list was left out."""
+    """A value of a response that could not be read: the field became None, or the entry of a list was left out."""
 
     path: str
-    """Where it stood, such as `$.contacts[3].created_at`."""
+    """The place of the value, such as `$.contacts[3].created_at`."""
     reason: str
     """Why it could not be read, without the value."""
 
     def below(self, parent: str) -> "Problem":
-        """The same problem, seen from further out."""
+        """Return the same problem with its path prefixed."""
         return Problem(self.path.replace("$", parent, 1), self.reason)
 
 
 def log_problems(problems: Iterable[Problem], *, strict: bool) -> None:
-    """Log what could not be read, once and without its values, or raise a DecodeError where `strict` says so."""
+    """Log the problems of a response once, without the values; raise a DecodeError instead if `strict`."""
     found = list(problems)
     if not found:
         return

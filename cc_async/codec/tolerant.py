@@ -1,7 +1,7 @@
-"""Plain objects to models and back: the one cattrs converter.
+"""Convert plain objects to models and back, with the one cattrs converter.
 
-It reads what the fast decoder refuses, field by field: what cannot be read becomes None and is named, and everything
-around it comes through.
+It reads responses that the fast decoder refuses, field by field: a value that cannot be read becomes None and is
+reported, without affecting any other.
 """
 
 import functools
@@ -29,22 +29,22 @@ _STAMP = re.compile(
     r"\s*(?:(?P<hours>[+-]\d\d)(?::?(?P<minutes>\d\d))?|[Zz]|UTC|GMT)?)?",
     re.ASCII,
 )
-"""A day, perhaps with a time, perhaps with a zone. Narrower than `fromisoformat`, which takes `20241030118` for one."""
+"""A date, optionally with a time and a zone; stricter than `fromisoformat`, which accepts `20241030118`."""
 _EXACT = 2**53
-"""Beyond it a float stands for more than one whole number."""
+"""Beyond it, floats cannot represent every whole number."""
 
 
 class UnreadableError(Exception):
-    """Raised for a value that cannot be read; says why, without the value."""
+    """A value cannot be read; the message says why, without the value."""
 
 
 class Number(float):
-    """A number that is no int and knows how it was written: in a string field, `10.50` is not `10.5`."""
+    """A non-integer number that keeps its spelling: in a string field, `10.50` is not `10.5`."""
 
     text: str
 
     def __new__(cls, text: str) -> Self:
-        """Read it."""
+        """Parse the number."""
         number = super().__new__(cls, text)
         number.text = text
         return number
@@ -55,17 +55,17 @@ _KINDS = {dict: "an object", list: "an array", str: "a string", bool: "a boolean
 
 
 def kind(value: Any) -> str:
-    """What JSON calls a value."""
+    """Return the JSON name of a value's type."""
     if type(value) is float and not math.isfinite(value):
         return "NaN or an infinity"
     return _KINDS.get(type(value), "a number")
 
 
 def structure(plain: Any, cls: type[T]) -> tuple[T, list[tuple[str, str]]]:
-    """Read a plain object into a model, with the path and the reason of each value that could not be read.
+    """Structure a plain object into a model, and return the path and reason of each value that could not be read.
 
     Raises:
-        UnreadableError: it is no object where one belongs, or no array.
+        UnreadableError: An object or array is expected, but the value is something else.
 
     """
     token = _problems.set([])
@@ -76,7 +76,7 @@ def structure(plain: Any, cls: type[T]) -> tuple[T, list[tuple[str, str]]]:
 
 
 def _read(value: Any, hook: Callable[[Any, Any], T], cls: Any, path: str) -> T | None:
-    """Read one value below the present one; a problem in it is recorded and affects only this value."""
+    """Read one nested value; a problem in it is recorded and affects only this value."""
     found = _problems.get()
     before = len(found)
     try:
@@ -121,7 +121,7 @@ def _list_hook(cls: Any) -> Callable[[Any, Any], Any]:
 
 
 def _optional_hook(cls: Any) -> Callable[[Any, Any], Any]:
-    """Look the hook of the inner type up once, where cattrs would at every value; null never comes this far."""
+    """Look up the hook of the inner type once, not for every value as cattrs does; null never gets here."""
     inner = functools.reduce(operator.or_, (option for option in get_args(cls) if option is not type(None)))
     return _converter().get_structure_hook(inner)
 
@@ -155,15 +155,15 @@ def _read_bool(value: Any, _: Any) -> bool | None:
 
 
 def _read_message(value: Any, _: Any) -> str:
-    """A string, or the `message` of an object."""
+    """Read a string, or the `message` of an object."""
     return _read_str(value.get("message") if isinstance(value, dict) else value, str)
 
 
 def read_int(value: Any, _: Any = int) -> int | None:
-    """A whole number, however it was written; None for an empty string.
+    """Read a whole number in any notation; None for an empty string.
 
     Raises:
-        UnreadableError: it is none.
+        UnreadableError: The value is not a whole number.
 
     """
     if _is_whole(value):
@@ -187,7 +187,7 @@ def _read_timestamp(value: Any, _: Any) -> datetime | None:
     zone = f"{found['hours']}:{found['minutes'] or '00'}" if found["hours"] else "Z"
     clock = f"{found['clock'] or '00:00'}{found['seconds'] or ':00'}.{found['fraction'] or 0}"
     try:
-        # By the decoder that reads all the others, so that it rounds in the same way.
+        # Parsed by the decoder that reads all other timestamps, so that it rounds in the same way.
         return msgspec.convert(f"{found['day']}T{clock}{zone}", Timestamp)
     except msgspec.ValidationError:
         raise UnreadableError("not a timestamp") from None
@@ -199,10 +199,10 @@ def _read_date(value: Any, _: Any) -> date | None:
 
 
 def unstructure(value: Any) -> Any:
-    """Models, alone or within dicts and sequences, as plain JSON: fields that are None are left out.
+    """Convert models, also within dicts and sequences, to plain JSON; fields that are None are left out.
 
     Raises:
-        InvalidRequestError: it holds what JSON has no form for, or what the API would certainly misread.
+        InvalidRequestError: A value has no form in JSON, or the API would certainly misread it.
 
     """
     return _converter().unstructure(value)
@@ -232,7 +232,7 @@ def _origin(cls: Any) -> Any:
 
 @functools.cache
 def _converter() -> "cattrs.Converter":
-    # Imported with the first request body or malformed value, because it takes a sixth of the import time.
+    # Imported for the first request body or malformed value, because it takes a sixth of the import time.
     import cattrs  # noqa: PLC0415
     from cattrs.gen import make_dict_unstructure_fn  # noqa: PLC0415
 

@@ -18,13 +18,13 @@ T = TypeVar("T")
 
 @attrs.frozen
 class RawResponse:
-    """A complete answer of the API that is no error."""
+    """A complete, successful response of the API."""
 
     status: int
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes = attrs.field(repr=False)
     stream: aiohttp.ClientResponse | None = attrs.field(default=None, repr=False)
-    """The response itself, its body still to be read, where the call asked for that."""
+    """The response itself with its body unread, if the call asked for that."""
 
 
 class _Triple(NamedTuple, Generic[T]):
@@ -34,9 +34,9 @@ class _Triple(NamedTuple, Generic[T]):
 
 
 class ApiResponse(_Triple[T]):
-    """The data of an answer with its status code and its headers, which also unpacks as these three.
+    """The data of a response with its status code and headers; also unpacks as these three.
 
-    `problems` tells what of the answer could not be read: fields became None, entries of lists were left out.
+    `problems` lists the values that could not be read: fields became None, entries of lists were left out.
     """
 
     problems: tuple[Problem, ...] = ()
@@ -44,7 +44,7 @@ class ApiResponse(_Triple[T]):
     def __new__(
         cls, data: T, status: int, headers: Mapping[str, str], problems: tuple[Problem, ...] = ()
     ) -> "ApiResponse[T]":
-        """Make one of its parts."""
+        """Create it from its parts."""
         response = super().__new__(cls, data, status, headers)  # type: ignore[type-var]  # of generic named tuples
         response.problems = problems
         return response
@@ -63,26 +63,26 @@ class Call(Generic[T]):
 
     method: str
     path: str = attrs.field(repr=without_query)
-    """Below the base URL, encoded, with its query."""
+    """The path below the base URL, encoded, with its query."""
     parse: Callable[[RawResponse], Decoded[T]]
-    """Reads the response; a DecodeError of it that says `malformed` counts as a broken connection."""
+    """Parses the response; a DecodeError marked as `malformed` counts as a broken connection."""
     idempotency: Idempotency = attrs.field(default=attrs.Factory(_by_method, takes_self=True))
-    """Whether it may be sent again once the server may have carried it out; by default only reads may."""
+    """Whether it may be repeated after the server may have carried it out; by default, only reads may."""
     body: bytes | None = attrs.field(default=None, repr=False)
     content_type: str = "application/json"
-    """Of the body."""
+    """The media type of the body."""
     accept: str = "application/json"
     streamed: bool = False
-    """Leave the body of the response to be read by the caller, who must then close it."""
+    """Leave the body of the response unread; the caller must close the response."""
     succeeded_before: Callable[[RawResponse], bool] | None = None
     """Whether an error response to a repeated request shows that an earlier attempt succeeded.
 
     `parse` is then given that response with an empty body.
     """
     refine: Callable[[ApiError], ApiError] | None = None
-    """Makes a more specific error of an error response, where only this operation can tell."""
+    """Replaces the error by a more specific one that only this operation can recognise."""
     turn: Turn = attrs.field(factory=Turn)
     retry: RetryPolicy | None = None
-    """Instead of the session's."""
+    """Replaces the retry policy of the session."""
     on_retry: Callable[[], None] | None = None
-    """Called at the moment the request is sent again."""
+    """Called just before the request is repeated."""

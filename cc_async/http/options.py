@@ -1,4 +1,4 @@
-"""Checks of what a user hands to the client, before anything is sent."""
+"""Validation of the arguments of the client, before anything is sent."""
 
 import inspect
 import math
@@ -11,7 +11,7 @@ from cc_async.http.retry import RetryPolicy
 
 
 def check_auth(auth: Any) -> None:
-    """Refuse what cannot give a token.
+    """Raise unless `auth` can provide tokens.
 
     Raises:
         InvalidRequestError: `auth` is neither a token nor an object with a `token` method.
@@ -45,10 +45,10 @@ def check_timeout(timeout: Any) -> float:
 
 
 def check_parts(client_session: Any, rate_limiter: Any, retry: Any) -> None:
-    """Refuse parts of the wrong kind, most often a class in place of an object.
+    """Raise if an argument has the wrong type; most often it is a class instead of an instance.
 
     Raises:
-        InvalidRequestError: One of them cannot do its work.
+        InvalidRequestError: An argument has the wrong type.
 
     """
     if inspect.isclass(client_session) or not (
@@ -62,10 +62,10 @@ def check_parts(client_session: Any, rate_limiter: Any, retry: Any) -> None:
 
 
 def check_request(method: Any, path: Any, params: Any) -> None:
-    """Refuse a request of the wrong shape.
+    """Raise if an argument of a request has the wrong type.
 
     Raises:
-        InvalidRequestError: One part of it has the wrong type.
+        InvalidRequestError: An argument has the wrong type.
 
     """
     if not isinstance(method, str) or not method.isalpha() or not method.isascii():

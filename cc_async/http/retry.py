@@ -1,4 +1,4 @@
-"""When a failed request is sent again: a value with one pure decision."""
+"""The retry policy: when a failed request is repeated."""
 
 import enum
 import random
@@ -24,14 +24,14 @@ from cc_async.wire.errors import is_throttle
 
 
 class Idempotency(enum.Enum):
-    """Whether a request that the server may already have carried out can be sent again."""
+    """Whether a request may be repeated if the server may already have carried it out."""
 
     SAFE = enum.auto()
-    """Repeating it changes nothing more."""
+    """Repeating it has no further effect."""
     OPT_IN = enum.auto()
-    """Repeating it is harmless to the data but can send another e-mail, so the retry policy must ask for it."""
+    """Repeating it does not harm the data but may send another e-mail, so the retry policy must permit it."""
     UNSAFE = enum.auto()
-    """Repeating it may create, mail or delete something twice, or nothing is known of it."""
+    """Repeating it may create, mail or delete something twice, or its effect is unknown."""
 
 
 _READS = {"GET", "HEAD", "OPTIONS"}
@@ -49,28 +49,31 @@ def _positive(instance: object, attribute: "attrs.Attribute[Any]", value: Any) -
 
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
-    """How often, and after what pause, a failed request is sent again. All times are seconds.
+    """How often, and after what pause, a failed request is repeated. All times are in seconds.
 
-    A request that the server surely did not carry out (429, a conflict with a simultaneous one, or no connection was
-    made) is repeated whatever it is. One that it may have carried out (5xx, a broken connection, a response cut short)
-    is repeated only if that is safe.
-    Raises InvalidRequestError for values that are not greater than 0.
+    A request that the server has certainly not carried out (429, a conflict with a simultaneous request, no connection)
+    is always repeated. One that it may have carried out (5xx, a broken connection, a truncated response) is repeated
+    only if that is safe.
+
+    Raises:
+        InvalidRequestError: A value is not greater than 0.
+
     """
 
     attempts: int = attrs.field(default=6, validator=_positive)
-    """How often one request is sent at most."""
+    """The maximum number of attempts."""
     total_time: float = attrs.field(default=120.0, validator=_positive)
-    """No attempt begins once the attempts and the pauses between them have taken this long.
+    """No attempt starts once the attempts and the pauses between them have taken this long.
 
-    The wait for a turn at the rate limiter does not count, because that is how busy the client is.
+    Waiting for the rate limiter does not count.
     """
     first_pause: float = attrs.field(default=0.5, validator=_positive)
     """The longest pause before the second attempt; it doubles with each attempt."""
     longest_pause: float = attrs.field(default=20.0, validator=_positive)
     longest_retry_after: float = attrs.field(default=60.0, validator=_positive)
-    """How much of a server's `Retry-After` is honoured."""
+    """The longest `Retry-After` of a server that is honoured."""
     retry_create_or_update: bool = False
-    """Retry `create_or_update` too when it may have been applied, which can send a second confirmation e-mail."""
+    """Also retry `create_or_update` when it may have been applied, which can send a second confirmation e-mail."""
     repeat_sign_up: bool = attrs.field(default=False, repr=False)
     """Deprecated: use `retry_create_or_update`."""
 
@@ -89,15 +92,15 @@ class RetryPolicy:
         retry_after: float | None = None,
         chance: Callable[[], float] = random.random,
     ) -> float | None:
-        """The seconds to wait before the request is sent again, or None to give up and raise `failure`.
+        """Return the seconds to wait before the next attempt, or None to give up and raise `failure`.
 
-        `attempt` counts from 1, `elapsed` is what attempts and pauses have taken, `chance` gives the jitter: the pause
-        is spread over everything between 0 and its longest, so that many clients do not come back at the same moment. A
-        throttled request waits at the limiter instead, where all wait together.
+        `attempt` counts from 1, `elapsed` is the time that attempts and pauses have taken, and `chance` provides full
+        jitter: the pause is anything between 0 and its maximum, so that many clients do not retry simultaneously. A
+        throttled request waits at the limiter instead, together with all others.
         """
         if attempt >= self.attempts or not self._worth(failure, idempotency):
             return None
-        # Beyond 2 ** 60 every pause is the longest, and a float soon ends.
+        # Beyond 2 ** 60 every pause has its maximum, and a float would overflow.
         longest = min(self.longest_pause, self.first_pause * 2.0 ** min(attempt - 1, 60))
         pause = 0.0 if isinstance(failure, RateLimitError) else chance() * longest
         if retry_after is not None:

@@ -44,9 +44,9 @@ BASE_URL = "https://api.cc.email/v3"
 
 
 class Session:
-    """Sends requests with a token, within the limit, and again where that is right.
+    """Sends requests with a token, within the rate limit, and retries them where that is safe.
 
-    `ConstantContact` makes one and hands it to its resources. It belongs to one event loop.
+    `ConstantContact` creates one and passes it to its resources.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Session:
         ssl_context: ssl.SSLContext | None = None,
         allow_insecure_http: bool = False,
     ) -> None:
-        auth = Secret(auth) if isinstance(auth, str) else auth  # this frame may end in a traceback
+        auth = Secret(auth) if isinstance(auth, str) else auth  # tracebacks may show this frame
         check_auth(auth)
         check_parts(client_session, rate_limiter, retry)
         timeout = check_timeout(timeout)
@@ -81,10 +81,10 @@ class Session:
         # connect timeout that it never was and is safe to retry.
         connect = timeout / 2
         self._timeout = aiohttp.ClientTimeout(total=timeout, connect=connect, sock_connect=min(10.0, connect))
-        # A long body may take as long as it needs, if only something comes.
+        # A long body may take as long as it needs while data keeps arriving.
         self._stream_timeout = attrs.evolve(self._timeout, total=None, sock_read=timeout)
         self.learned: dict[str, Any] = {}
-        """What streams have learned about a collection, by its path; it lives as long as the client."""
+        """What streams have learned about each collection, by path."""
         self._external = client_session
         self._own: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -98,13 +98,13 @@ class Session:
         return self._closed
 
     async def request(self, call: Call[T]) -> ApiResponse[T]:
-        """Send a request until it succeeds, is refused, or the retry policy gives up.
+        """Send a request, and repeat it until it succeeds, is refused, or the retry policy gives up.
 
         Raises:
-            ApiError: The API refused it; the class tells the status.
-            TransportError: No response came.
+            ApiError: The API refused the request; the class tells the status.
+            TransportError: No complete response arrived.
             DecodeError: The response could not be read.
-            AuthorizationError: There is no token.
+            AuthorizationError: No token could be obtained.
             ClientClosedError: The client was closed.
 
         """
@@ -116,7 +116,7 @@ class Session:
             error.maybe_applied = error.maybe_applied or progress.maybe_applied
             raise
 
-    # One ring, one concern: `_with_retries`, within it `_with_token`, within it `_send_once`.
+    # One concern per layer: `_with_retries` calls `_with_token`, which calls `_send_once`.
 
     async def _with_retries(self, call: Call[T], progress: "_Progress") -> ApiResponse[T]:
         while True:
@@ -131,7 +131,7 @@ class Session:
             progress.elapsed += pause
 
     async def _with_token(self, call: Call[T], progress: "_Progress") -> ApiResponse[T]:
-        """Send with a token; with another one if it is rejected, which is not an attempt that counts, and only once."""
+        """Send with a token; if it is rejected, refresh it once and send again, which does not count as an attempt."""
         token = await self._token(None)
         try:
             return await self._send_once(call, token, progress)
@@ -167,10 +167,10 @@ class Session:
         try:
             found = await self._auth.token(rejected)
         except ConstantContactError as error:
-            # All callers that waited for one token get the same exception, and each adds to its own copy.
+            # All callers that waited for one token get the same exception, so each modifies its own copy.
             raise copy.copy(error) from error.__cause__
         token = Secret(found if isinstance(found, str) else "")
-        del found  # this frame may end in a traceback
+        del found  # tracebacks may show this frame
         if not (token and token.isascii() and token.isprintable() and " " not in token):
             raise InvalidRequestError(
                 "An access token is a string of printable ASCII without spaces: this one is empty, cut or mixed up."
@@ -180,7 +180,7 @@ class Session:
     async def _exchange(
         self, call: Call[Any], http: aiohttp.ClientSession, token: Secret, progress: "_Progress"
     ) -> RawResponse:
-        """Send a request and read the whole response, unless it is to be streamed."""
+        """Send a request and read the whole response, unless it is streamed."""
         status, began, once = "no response", asyncio.get_running_loop().time(), SendOnce()
         refusal: str | None = None
         try:
@@ -188,14 +188,14 @@ class Session:
                 call.method,
                 URL(self._origin + self.prefix + call.path, encoded=True),
                 headers=_headers(call, token),
-                # aiohttp warns of bytes that are too many to be written at once.
+                # aiohttp warns about large bodies given as bytes, because writing them at once blocks the loop.
                 data=call.body if call.body is None or len(call.body) < _AT_ONCE else io.BytesIO(call.body),
                 allow_redirects=False,
                 raise_for_status=False,
                 auto_decompress=True,
                 timeout=self._stream_timeout if call.streamed else self._timeout,
-                # Middlewares given here replace the session's own, which an external session must not lose; aiohttp
-                # has no public way to read these.
+                # Middlewares given here replace those of the session, which an external session must keep; aiohttp
+                # has no public way to read them.
                 middlewares=(once, *getattr(http, "_middlewares", ())),
             )
             status = str(response.status)
@@ -211,17 +211,17 @@ class Session:
         finally:
             if _LOG.isEnabledFor(logging.DEBUG):
                 self._log(call, status, progress.attempt, asyncio.get_running_loop().time() - began)
-        # Out here, so that aiohttp's exception, which holds the request, does not go along as the context.
+        # Raised out here so that aiohttp's exception, which holds the request, does not become the context.
         if refusal is not None:
             progress.under_way = False
             raise InvalidRequestError(f"The request cannot be sent: {refusal.rstrip('.')}.")
         raise failure.error(write=progress.write)
 
     async def download(self, call: Call[aiohttp.ClientResponse]) -> AsyncGenerator[bytes]:
-        """Send a request as `request` does, and yield the body of its response as it comes.
+        """Send a request as `request` does, and yield the body of its response in chunks.
 
         Raises:
-            TransportError: The connection broke, or nothing came for the timeout; what was yielded is only a part.
+            TransportError: The connection broke or timed out; the chunks so far are only a part of the body.
             ConstantContactError: As `request` does, before anything was yielded.
 
         """
@@ -252,7 +252,7 @@ class Session:
     def _read(self, call: Call[T], response: RawResponse) -> ApiResponse[T]:
         coding = response.headers.get("Content-Encoding", "").lower()
         if response.status >= 300:
-            # An earlier attempt has succeeded, although the body says otherwise.
+            # An earlier attempt has succeeded, so the error in this body is irrelevant.
             response = attrs.evolve(response, body=b"")
         elif coding not in DECODED:
             reason = f"The response has the unknown content coding {redact(coding)[:50]!r}."
@@ -264,13 +264,13 @@ class Session:
         return ApiResponse(decoded.value, response.status, response.headers, decoded.problems)
 
     async def _refusal(self, call: Call[Any], response: RawResponse) -> ApiError:
-        """The exception for an error response, once the limiter knows of it."""
+        """Return the exception for an error response, after telling the limiter."""
         details = error_details(response.body)
         if response.status == 429 and is_quota(details):
             await self.rate_limiter.quota_exceeded()
         elif response.status == 429 and is_throttle(details):
             await self.rate_limiter.throttled(retry_after(response.headers))
-        # Only a client error says for sure that nothing was done; a redirect may come after the deed.
+        # Only a client error proves that nothing was done; a redirect may follow a write that was applied.
         refused = 400 <= response.status < 500 and response.status != 408
         error = api_error(
             response.status,
@@ -282,7 +282,7 @@ class Session:
         return error if call.refine is None else call.refine(error)
 
     def _pause(self, call: Call[Any], error: ConstantContactError, progress: "_Progress") -> float | None:
-        """The seconds before the next attempt, or None if there is to be none."""
+        """Return the seconds to wait before the next attempt, or None to give up."""
         asked = None
         if isinstance(error, ApiError) and not (isinstance(error, RateLimitError) and is_throttle(error.errors)):
             asked = retry_after(error.headers)
@@ -305,13 +305,13 @@ class Session:
         self._loop = loop
 
     async def sleep(self, seconds: float) -> None:
-        """Wait, or leave with ClientClosedError as soon as the client is closed."""
+        """Sleep; raise ClientClosedError as soon as the client is closed."""
         async with self._until_closed():
             await asyncio.sleep(seconds)
 
     @contextlib.asynccontextmanager
     async def _until_closed(self) -> AsyncIterator[None]:
-        """Let `close` end what is inside, with ClientClosedError."""
+        """Raise ClientClosedError in the body as soon as the client is closed."""
         self._check_usable()
         closing = asyncio.timeout(None)
         self._calls.add(closing)
@@ -333,14 +333,14 @@ class Session:
                 raise ClientClosedError("The client_session is closed.")
             return self._external
         if self._own is None:
-            # No limit to the pool, because the rate limiter bounds the requests; no cookies, because tokens do it all.
+            # No limit on the pool, because the rate limiter bounds the requests; no cookies, because tokens suffice.
             connector = aiohttp.TCPConnector(limit=0, ssl=True if self._ssl_context is None else self._ssl_context)
             cookies = aiohttp.DummyCookieJar()
             self._own = aiohttp.ClientSession(connector=connector, cookie_jar=cookies, trust_env=self._trust_env)
         return self._own
 
     async def close(self) -> None:
-        """End all calls with ClientClosedError and close the connections, unless the aiohttp session was lent."""
+        """End all calls with ClientClosedError and close the connections, unless the aiohttp session is external."""
         if not self._closed:
             self._closed = True
             for call in self._calls:
@@ -360,20 +360,20 @@ class Session:
 
 @attrs.define(eq=False)
 class _Progress:
-    """How far one call has come."""
+    """The progress of one call."""
 
     write: bool
-    """It may change something on the server."""
+    """Whether the call may change something on the server."""
     attempt: int = 0
     elapsed: float = 0.0
-    """Seconds in attempts and in the pauses between them."""
+    """Seconds taken by attempts and the pauses between them."""
     sent: bool = False
     under_way: bool = False
-    """An attempt has begun and has not ended."""
+    """Whether an attempt is in flight."""
     reauthenticated: bool = False
-    """Another token was asked for after a 401."""
+    """Whether another token was requested after a 401."""
     applied: bool = False
-    """An attempt that has ended may have been applied."""
+    """Whether a finished attempt may have been applied."""
 
     @property
     def maybe_applied(self) -> bool:

@@ -1,4 +1,4 @@
-"""How a request goes through aiohttp once, and how much of an error response is read."""
+"""A middleware that stops aiohttp from repeating requests, and bounded reading of error responses."""
 
 import aiohttp
 import attrs
@@ -7,21 +7,21 @@ from aiohttp.client_middlewares import ClientHandlerType
 from cc_async.wire.failures import ConnectionBroken
 
 DECODED = frozenset({"", "identity", "gzip", "x-gzip", "deflate", "br", "zstd"})
-"""Content codings that aiohttp decodes, or refuses by itself where a package for them is missing."""
+"""Content codings that aiohttp decodes, or refuses if the package for them is missing."""
 _ERROR_BODY = 65_536
-"""Bytes read of an error response; a longer one costs the connection."""
+"""Bytes that are read of an error response; a longer one costs the connection."""
 
 
 @attrs.define
 class SendOnce:
-    """The client middleware under which aiohttp sends a request once.
+    """A client middleware that makes aiohttp send a request only once.
 
-    Without it aiohttp repeats GET, PUT and DELETE when a connection breaks: past the limiter, and a DELETE that had
-    worked then looks like a 404. Whether to repeat is up to the retry policy.
+    Without it aiohttp repeats GET, PUT and DELETE when a connection breaks, bypassing the limiter, and a DELETE that
+    succeeded looks like a 404. Only the retry policy decides about repeating.
     """
 
     sending: bool = False
-    """aiohttp has accepted the request."""
+    """Whether aiohttp has accepted the request."""
 
     async def __call__(self, request: aiohttp.ClientRequest, send: ClientHandlerType) -> aiohttp.ClientResponse:
         """Send the request."""
@@ -33,7 +33,7 @@ class SendOnce:
 
 
 async def start_of(response: aiohttp.ClientResponse) -> bytes:
-    """The start of an error body, which may be of any size, or what came of it before the connection broke."""
+    """Return the start of an error body, which may have any size, or the part that arrived before an error."""
     body = bytearray()
     try:
         async for chunk in response.content.iter_any():
@@ -41,5 +41,5 @@ async def start_of(response: aiohttp.ClientResponse) -> bytes:
             if len(body) >= _ERROR_BODY:
                 break
     except (aiohttp.ClientError, OSError):
-        pass  # the status is known, which decides everything
+        pass  # the status is already known, and it is all that matters
     return bytes(body[:_ERROR_BODY])

@@ -1,1 +1,1 @@
-"""The limits of the API key."""
+"""Rate limiters for the limits of the API key."""

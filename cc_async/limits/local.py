@@ -1,4 +1,4 @@
-"""The limits of the API key: how many requests may be sent in a second and in a day, and who goes first."""
+"""The rate limiter of one process: requests per second and per day, and their priorities."""
 
 import asyncio
 import math
@@ -15,24 +15,24 @@ from cc_async.limits.share import LOOK_BACK, Share
 from cc_async.limits.windows import _LOG, _Day, _Pause
 
 _MARGIN: Final = 0.04
-"""Seconds, which absorb 20 ms of jitter either way; of a `per` under a second, the share."""
+"""Seconds, which absorb 20 ms of jitter either way; scaled down for a `per` under a second."""
 _SPACE: Final = 0.95
-"""Of an even spacing: late timers then do not add up, because the window takes up the slack."""
+"""A factor of even spacing: late timers then do not accumulate, because the window absorbs them."""
 _ROW: Final = 3
-"""Callers that may go one after the other past a waiting stream."""
+"""Consecutive calls that may overtake a waiting stream."""
 _LONGEST_WISH: Final = 60.0
-"""Seconds: then one request finds out whether the server still means its Retry-After."""
+"""Seconds after which one request tests whether a long Retry-After still applies."""
 
 
 @attrs.define(eq=False)
 class _Waiter:
-    woken: asyncio.Future[datetime | None]  # None: it is this request's turn; else when the spent quota resets
+    woken: asyncio.Future[datetime | None]  # None: the request may be sent; otherwise when the exhausted quota resets
     stream: bool
-    sent_at: float = math.inf  # the loop's time when the task resumed, infinite before
+    sent_at: float = math.inf  # the loop's time when the task resumed, infinity before that
     day: float = 0.0  # the end of the day that this request was counted in
 
 
-_Queue = OrderedDict[_Waiter, None]  # a plain dict takes linear time to find its first key
+_Queue = OrderedDict[_Waiter, None]  # finding the first key of a plain dict takes linear time
 
 
 class RateLimiter:
@@ -43,11 +43,15 @@ class RateLimiter:
     burst of `rate`; streams are spaced evenly, and get every fourth permit however many calls come. Refusals caused by
     other processes on the same key make it lower its own rate until it has found its share.
 
-    One event loop at a time: when that has stopped, the next one may use the limiter.
+    It serves one event loop at a time: see `ConstantContact`.
 
     `margin`, in seconds, is added to `per`, because requests arrive less evenly than they are sent: the default of
     40 ms (4 % of a shorter `per`) absorbs 20 ms either way. While the server refuses all the same, it grows up to
-    four-fold. Raises InvalidRequestError for numbers that make no limit.
+    four-fold.
+
+    Raises:
+        InvalidRequestError: The numbers are not a valid limit.
+
     """
 
     def __init__(
@@ -65,25 +69,28 @@ class RateLimiter:
         self._callers, self._awaited, self._streams = _Queue(), _Queue(), _Queue()
         self._queues = (self._callers, self._awaited, self._streams)
         self._sent: deque[_Waiter] = deque(maxlen=2 * rate)
-        self._row = 0  # callers that went past a waiting stream since its last turn
+        self._row = 0  # calls that have overtaken a waiting stream since its last permit
         self._warned_of: datetime | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     @property
     def remaining_today(self) -> int | None:
-        """How many requests may still be sent before 00:00 UTC; 0 once the server says so, None: no limit."""
+        """The requests left before 00:00 UTC: 0 once the server calls the quota exhausted, None without a limit."""
         return self._day.left()
 
     @property
     def resets_at(self) -> datetime:
-        """The next 00:00 UTC; a minute after the report if the server called the quota spent just after one."""
+        """The next 00:00 UTC, or a minute after a report of an exhausted quota that came just after midnight."""
         return datetime.fromtimestamp(self._day.resets_at(), UTC)
 
     async def acquire(self, turn: Turn) -> None:
-        """Return when this request may be sent, now.
+        """Wait until this request may be sent.
 
-        Raises QuotaExceededError once none may be sent today, InvalidRequestError beside another event loop.
+        Raises:
+            QuotaExceededError: No further request may be sent today.
+            InvalidRequestError: Another event loop is using the limiter.
+
         """
         loop = self._bind()
         waiter = _Waiter(loop.create_future(), turn.stream)
@@ -100,15 +107,15 @@ class RateLimiter:
             turn.on_promotion = None
         if spent_until is not None:
             raise QuotaExceededError(f"The daily quota is exhausted: wait until {spent_until}.", resets_at=spent_until)
-        # Not when the timer fired: a loop that stalled in between would send two bursts together.
+        # Not the time of the timer: a loop that stalled in between would send two bursts at once.
         waiter.sent_at = loop.time()
         self._share.sent += 1
         self._pump()
 
     async def throttled(self, retry_after: float | None = None) -> None:
-        """Let everybody pause, because the server refused a request for coming too soon; return at once.
+        """Pause all requests, because the server refused one as too early; return at once.
 
-        Reports that come together make one pause, soon repeated ones a longer one; `retry_after`, in seconds,
+        Simultaneous reports cause one pause, and further ones soon after it a longer pause. `retry_after`, in seconds,
         is honoured up to a minute.
         """
         now, last_sent_at = self._bind().time(), self._sent[-1].sent_at if self._sent else math.inf
@@ -127,7 +134,7 @@ class RateLimiter:
         self._pump()
 
     async def quota_exceeded(self) -> None:
-        """Refuse everybody until `resets_at`, because the server called the day's quota spent; return at once."""
+        """Refuse all requests until `resets_at`, as the server calls the quota exhausted; return at once."""
         self._bind()
         self._day.spend()
         self._refuse_all()
@@ -141,7 +148,7 @@ class RateLimiter:
                 raise InvalidRequestError("A RateLimiter serves one event loop: give each loop its own.")
             for queue in self._queues:
                 queue.clear()
-            for waiter in self._sent:  # never later than now, where the two loops' clocks do not agree
+            for waiter in self._sent:  # never later than now, even if the clocks of the two loops differ
                 waiter.sent_at = min(waiter.sent_at, loop.time())
             self._pause.until = min(self._pause.until, loop.time() + _LONGEST_WISH)
             self._share.change_clock(loop.time())
@@ -153,7 +160,7 @@ class RateLimiter:
             self._awaited[waiter] = self._streams.pop(waiter)
 
     def _withdraw(self, waiter: _Waiter) -> None:
-        """Give back the place, or the grant, of a request that was cancelled."""
+        """Release the place in the queue, or the permit, of a cancelled request."""
         for queue in self._queues:
             queue.pop(waiter, None)
         if waiter.sent_at == math.inf and waiter in self._sent:
@@ -168,20 +175,20 @@ class RateLimiter:
         return self._callers if self._callers and not (streams and self._row >= _ROW) else streams or None
 
     def _ready_at(self, now: float) -> float:
-        """When the next request may go: infinite, so that none overtakes, until the last one's task resumed."""
+        """When the next request may be sent; infinity, so that none overtakes, until the previous task has resumed."""
         window = self._window + self._margin * self._pause.widenings(now)
         at = max(now, self._pause.until)
         if len(self._sent) >= self._rate:
             at = max(at, self._sent[-self._rate].sent_at + window)
-        # Spaced, streams leave the next slot near for a caller; not while one waits, or they would starve.
-        # After a pause everybody is spaced, because the server may not have forgiven a whole burst yet.
+        # Spacing keeps the next slot of a call near. While a call waits, spaced streams would starve.
+        # After a pause all requests are spaced, because the server may not accept a whole burst yet.
         spaced = not self._callers or at < self._pause.until + window
         share = self._share.at(now)
         space = window / (self._rate * share) if share < 1.0 else spaced * _SPACE * window / self._rate
         return max(at, self._sent[-1].sent_at + space) if self._sent else at
 
     def _pump(self) -> None:
-        """Grant what may go now and set the one timer for what comes next; to be called after every change."""
+        """Grant every permit that is due and set the timer for the next one; called after every change."""
         if self._loop is None or self._loop.is_closed():
             return
         while queue := self._next_queue():
@@ -201,7 +208,7 @@ class RateLimiter:
     def _grant(self, queue: _Queue) -> None:
         waiter, _ = queue.popitem(last=False)
         if waiter.woken.cancelled():
-            return  # its task has yet to run
+            return  # its task has not resumed yet
         waiter.day = self._day.ends_at
         self._day.used += 1
         self._sent.append(waiter)

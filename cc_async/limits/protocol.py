@@ -1,4 +1,4 @@
-"""What the client asks of a rate limiter."""
+"""The protocol of rate limiters."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -9,38 +9,38 @@ import attrs
 
 @attrs.define(eq=False)
 class Turn:
-    """What a request is to the limiter."""
+    """A request, as the limiter sees it."""
 
     stream: bool = False
-    """Fetched by a stream rather than awaited by a caller; a stream's first request counts as a caller's."""
+    """Whether a stream prefetches it; the first request of a stream counts as a direct call."""
     awaited: bool = False
-    """The stream's consumer waits for this page."""
+    """Whether the consumer of the stream is waiting for this page."""
     on_promotion: Callable[[], None] | None = attrs.field(default=None, init=False, repr=False)
-    """What `promote` calls; a limiter sets it while the request waits there."""
+    """Called by `promote`; a limiter sets it while the request waits."""
 
     def promote(self) -> None:
-        """Say that the consumer now waits for this page: it goes before what its stream fetches ahead."""
+        """Move this page ahead of the other prefetches of its stream, because the consumer now waits for it."""
         self.awaited = True
         if self.on_promotion is not None:
             self.on_promotion()
 
 
 class Limiter(Protocol):
-    """What the client asks of a limiter; `RateLimiter` is the one for a single process."""
+    """Limits the rate of requests; `RateLimiter` is the implementation for a single process."""
 
     async def acquire(self, turn: Turn) -> None:
-        """Return when this request may be sent, now; raise QuotaExceededError when none may be today."""
+        """Wait until this request may be sent; raise QuotaExceededError if none may be sent today."""
 
     async def throttled(self, retry_after: float | None = None) -> None:
-        """Learn that the server refused a request for coming too soon, and how many seconds it asked for."""
+        """Report that the server refused a request as too early, and the seconds that it asked to wait."""
 
     async def quota_exceeded(self) -> None:
-        """Learn that the server called the day's quota spent."""
+        """Report that the server says that the daily quota is exhausted."""
 
     @property
     def resets_at(self) -> datetime:
-        """When a spent quota is worth the next try."""
+        """When to try again after the quota is exhausted."""
 
     @property
     def remaining_today(self) -> int | None:
-        """How many requests are left of the day's quota, None where that is unlimited or not known."""
+        """The requests left of the daily quota; None if unlimited or unknown."""

@@ -1,4 +1,4 @@
-"""What a process uses of a limit that it shares with processes it cannot see."""
+"""The share of one process in a limit that other processes use, without communication."""
 
 import math
 from typing import Final
@@ -6,17 +6,17 @@ from typing import Final
 import attrs
 
 LOOK_BACK: Final = 2.0
-"""In windows: not more than the rate in this time cannot have been refused unless others use the key too."""
+"""In windows: if a process that sent no more than the rate in this time is refused, others use the key, too."""
 _GIVEN_UP: Final = 0.75
-"""The part of the whole rate that is given up at the first refusal; of a smaller share, as much less."""
+"""The part of the whole rate that is given up at the first refusal; proportionally less of a smaller share."""
 _SMALLEST: Final = 1 / 16
 """The share that is never given up."""
 _REGAINED: Final = 35.0
-"""Windows without a refusal after which a process has the whole rate again, whatever its share was."""
+"""Windows without a refusal after which a process has the whole rate again, from any share."""
 _REMEMBERED: Final = 60.0
-"""Seconds without evidence after which a process believes that it is alone again."""
+"""Seconds without evidence of other processes after which a process assumes that it is alone."""
 _PRESSED: Final = 0.8
-"""The part of its share that a process must use before a refusal says that the share is too large."""
+"""The part of its share that a process must have used for a refusal to mean that the share is too large."""
 
 
 @attrs.define(eq=False)
@@ -42,7 +42,7 @@ class Share:
     """Whether the share was in full use when this pause began."""
 
     def at(self, now: float) -> float:
-        """The share, above 0 and at most 1; it grows with the cube of the time without a refusal."""
+        """Return the share, above 0 and at most 1; it grows with the cube of the time without a refusal."""
         calm = max(0.0, now - self.since) / self.window / _REGAINED
         return min(1.0, self.level + calm**3)
 
@@ -51,16 +51,16 @@ class Share:
         return now < self.company_until
 
     def lower(self, now: float, *, recent: int, waiting: int) -> bool:
-        """Learn from the first refusal of a pause; return whether anything was accepted since the last one.
+        """Lower the share after the first refusal of a pause; return whether anything was accepted since the last one.
 
-        `recent` requests were sent within LOOK_BACK, `waiting` ones wait. Where everything is refused, longer pauses
-        help rather than a smaller share.
+        `recent` requests were sent within LOOK_BACK, and `waiting` ones are queued. If everything is refused, longer
+        pauses help rather than a smaller share.
         """
         share, accepted = self.at(now), self.sent > 1
         self.sent, self.refused = 0, 1
         if accepted and (share < 1.0 or recent <= self.rate):
             self.company_until = now + _REMEMBERED
-        # Who sends one request now and then has no part in the crowd, and nothing to give up.
+        # A process that only sends an occasional request does not cause the refusals and has nothing to give up.
         self.pressed = waiting > 1 or recent >= _PRESSED * LOOK_BACK * share * self.rate
         if self.pressed:
             given_up = _GIVEN_UP * share if accepted and self.in_company(now) else 0.0
@@ -68,17 +68,17 @@ class Share:
         return accepted
 
     def lower_further(self, now: float) -> None:
-        """Learn from another refusal of the same burst: what was accepted of it is the share."""
+        """Lower the share after another refusal of the same burst: the accepted part of the burst is the share."""
         self.refused += 1
         if self.pressed and self.in_company(now):
             self.level = min(self.level, max(1, self.rate - self.refused) / self.rate)
 
     def grow_from(self, time: float) -> None:
-        """Grow from the end of the pause on, unless the refusal said nothing about the share."""
+        """Let the share grow from the end of the pause, unless the refusal was unrelated to the share."""
         if self.pressed:
             self.since = time
 
     def change_clock(self, now: float) -> None:
-        """Go on in an event loop with another clock."""
+        """Convert the times to the clock of another event loop."""
         self.since = min(self.since, now)
         self.company_until = min(self.company_until, now + _REMEMBERED)

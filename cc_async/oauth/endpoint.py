@@ -193,7 +193,7 @@ class _LockExpiredError(Exception):
 
 
 def _check_before_sending(expired: Callable[[], bool]) -> aiohttp.TraceConfig:
-    """Check at the last possible moment: once there is a connection, when aiohttp serializes the headers."""
+    """Check as late as possible: once there is a connection, when aiohttp serializes the headers."""
 
     async def check(*_: object) -> None:
         if expired():

@@ -22,7 +22,7 @@ class TokenProvider(Protocol):
     """Anything that provides access tokens; pass one to the client in place of a token."""
 
     async def token(self, rejected: str | None = None) -> str:
-        """Return an access token to send now; `rejected` is the one that the API has just answered with 401."""
+        """Return an access token to send now; `rejected` is the one that the API has just refused with 401."""
 
 
 @attrs.frozen
@@ -40,8 +40,8 @@ class OAuth2(Flows):
     """Provides access tokens: refreshes them early, once for all waiting callers, and never loses a refresh token.
 
     `refresh_token` seeds an empty `store`. Without a `store`, rotated refresh tokens are lost when the process exits.
-    Without `client_secret` the application is a public one. Share one object among all clients of an account. Event
-    loops may use it one after another, each as soon as the one before has ended.
+    Without `client_secret` the application is a public one. Share one object among all clients of an account;
+    `ConstantContact` says how it relates to event loops.
 
     A token is refreshed `refresh_early` seconds before it expires. If that fails, the present one is used until then.
     Before a refresh token is sent, the store proves under its lock that it can save the next one.

@@ -64,7 +64,7 @@ class Refresher:
         self._replaced: set[tuple[str, str | None]] = set()
         # Refresh tokens that were rejected, which are never sent again, and why.
         self._rejected: dict[str, TokenFailure] = {}
-        # How many tokens were granted: whoever waited while it grew has a new one.
+        # How many tokens were granted: a caller that waited while it grew has a new one.
         self._grants = 0
         self._no_early_refresh_before = 0.0
         self._no_request_before = 0.0
@@ -190,7 +190,7 @@ class Refresher:
                 async with self.store.lock() as locked:
                     await self._request_until_refreshed(locked, rejected, attempts)
             except LockLostError:
-                # Nothing was sent; whoever has the lock now is refreshing, and its token is read next.
+                # Nothing was sent; the present holder of the lock is refreshing, and its token is read next.
                 lost_locks += 1
                 if lost_locks == _MAX_ATTEMPTS:
                     raise

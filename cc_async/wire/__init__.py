@@ -1,1 +1,1 @@
-"""The rules of the wire as pure functions, without I/O."""
+"""The rules of the protocol as pure functions, without I/O."""

@@ -1,13 +1,13 @@
-"""When two spellings of an e-mail address are the same address."""
+"""Equality of e-mail addresses in different spellings."""
 
 import unicodedata
 
 _LONGEST_DOMAIN = 255
-"""A longer domain cannot exist, and the time that IDNA takes grows faster than the text."""
+"""Longer domains cannot exist, and IDNA takes more than linear time."""
 
 
 def normalized_address(address: str) -> str:
-    """Return the form in which equal addresses are equal strings; never raises.
+    """Return a canonical form, equal for equal addresses; never raises.
 
     Surrounding spaces, case, the Unicode normalization form, and whether an international domain is written in Unicode
     or in Punycode make no difference.

@@ -35,7 +35,7 @@ _CLASSES: dict[int, type[ApiError]] = {
     429: RateLimitError,
 }
 _SAID = 1_000
-"""Characters of the server's own words in an exception's message."""
+"""Characters of the server's text that are quoted in the message of an exception."""
 _HINTS = {
     401: "The access token is not valid here: authorize again, or hand in another one.",
     403: "A scope or a privilege is missing, the app is deactivated, or the path does not exist.",
@@ -45,7 +45,7 @@ _HINTS = {
 
 
 def error_details(body: bytes) -> tuple[ErrorDetail, ...]:
-    """What an error body says, in any of its shapes: an array, an object, a bare message; nothing for HTML."""
+    """Parse an error body in any of its shapes: an array, an object, or a bare message; empty for HTML."""
     try:
         plain = json.loads(body)
     except (ValueError, RecursionError):
@@ -64,7 +64,7 @@ def _detail(entry: dict[str, Any]) -> ErrorDetail:
 
 
 def is_quota(details: tuple[ErrorDetail, ...]) -> bool:
-    """Whether a 429 means the day's quota: by its key, or by the sentence of a gateway that sends no key."""
+    """Whether a 429 means the daily quota, by its key or by the message of a gateway that sends no key."""
     return any(
         detail.key == "quota_exceeded" or (detail.key is None and detail.message == "Limit Exceeded")
         for detail in details
@@ -72,14 +72,14 @@ def is_quota(details: tuple[ErrorDetail, ...]) -> bool:
 
 
 def is_throttle(details: tuple[ErrorDetail, ...]) -> bool:
-    """Whether a 429 means the limit per second; one whose body says nothing comes from before the service too."""
+    """Whether a 429 means the limit per second; so does one with an empty body, sent by a gateway."""
     return not is_quota(details) and (not details or any(detail.key in {"throttled", None} for detail in details))
 
 
 def api_error(
     status: int, headers: Mapping[str, str], body: bytes, *, resets_at: datetime, maybe_applied: bool = False
 ) -> ApiError:
-    """The exception for an error answer, which shows neither tokens nor e-mail addresses that the server repeats."""
+    """Create the exception for an error response, without the tokens and e-mail addresses that it may quote."""
     details = error_details(body)
     fields: dict[str, Any] = {
         "status": status,
@@ -101,7 +101,7 @@ def api_error(
 
 
 def quota_message(resets_at: datetime) -> str:
-    """What to tell a user whose quota is spent."""
+    """Return the message for an exhausted quota."""
     return f"The day's quota of requests is spent; no retry helps before {resets_at:%Y-%m-%d %H:%M} UTC."
 
 
@@ -119,13 +119,13 @@ def _message(status: int, details: tuple[ErrorDetail, ...], *, maybe_applied: bo
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds that a `Retry-After` header asks to wait, in seconds or as an HTTP date; else None."""
+    """Return the seconds to wait from a `Retry-After` header, given in seconds or as an HTTP date, or None."""
     value = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"\d+(\.\d+)?", value, re.ASCII):
         return float(value)
     try:
-        moment = parsedate_to_datetime(value)
+        date = parsedate_to_datetime(value)
     except (ValueError, OverflowError):
         return None
-    # One without a zone is naive here, and HTTP knows no other zone than UTC.
-    return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - time.time())
+    # A date without a zone is parsed as naive; HTTP dates are always in UTC.
+    return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - time.time())

@@ -1,4 +1,4 @@
-"""What a failure of aiohttp, of a socket or of a clock means."""
+"""Classification of transport errors: exceptions of aiohttp, sockets and timeouts."""
 
 import re
 from typing import Any
@@ -32,7 +32,7 @@ _REASONS = {
     "transfer-encoding": "its transfer encoding is broken",
     "not enough data": "it was cut off",
 }
-"""What aiohttp's messages, which quote the response, mean."""
+"""Explanations of aiohttp's messages, which themselves quote the response."""
 CHECK_FIRST = "The write may have been applied; check before retrying."
 
 
@@ -42,22 +42,22 @@ class ConnectionBroken(aiohttp.ServerConnectionError):
 
 @attrs.frozen
 class TransportFailure:
-    """What a failed exchange means; it holds nothing of the request."""
+    """The meaning of a failed exchange, without any data of the request."""
 
     timed_out: bool
     never_sent: bool
-    """No connection was made, so that the server cannot have seen the request."""
+    """Whether no connection was made, so that the server cannot have seen the request."""
     permanent: bool
-    """Trying again cannot help."""
+    """Whether trying again cannot help."""
     name: str
     """The name of the exception."""
     reason: str | None
-    """Why, in words that quote neither the request nor the response."""
+    """The reason, quoting neither the request nor the response."""
     cause: OSError | None
-    """The error of the operating system, without what aiohttp attached to it."""
+    """The error of the operating system, without what aiohttp attaches to it."""
 
     def error(self, *, write: bool) -> TransportError:
-        """The exception to raise; raise it where no exception is handled, so that none rides along as its context."""
+        """Return the exception to raise; raise it outside `except`, so that it has no context."""
         maybe_applied = write and not self.never_sent
         fields: dict[str, Any] = {"maybe_applied": maybe_applied, "permanent": self.permanent}
         hint = f" {CHECK_FIRST}" if maybe_applied else ""
@@ -76,9 +76,9 @@ class TransportFailure:
 
 
 def classify(error: BaseException) -> TransportFailure:
-    """Classify an exception of aiohttp, of a socket or of a clock.
+    """Classify an exception of aiohttp, a socket or a timeout.
 
-    The exception itself must go no further: aiohttp's hold the URL, the headers or the proxy's password.
+    The exception itself must not be passed on: those of aiohttp hold the URL, headers or a proxy's password.
     """
     if isinstance(error, ConnectionBroken) and error.__cause__ is not None:
         error = error.__cause__

@@ -1,4 +1,4 @@
-"""Links to the next page: which may be followed, and as what."""
+"""Links to the next page: which may be followed, and their canonical form."""
 
 import re
 from collections.abc import Mapping
@@ -12,16 +12,16 @@ from cc_async.errors import DecodeError, InvalidRequestError, PaginationError
 from cc_async.wire.urls import with_query
 
 _ORIGIN = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?(?://[^/?#]*)?", re.IGNORECASE)
-"""What of a link comes before its path."""
+"""The part of a link before its path."""
 _UNFIT = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
-"""What no link holds, and what programs disagree about."""
+"""Characters that are invalid in a link, and that programs interpret differently."""
 
 
 def next_href(links: Any) -> str | None:
-    """The link to the next page; None at the end, which has four shapes: no links, null, `{}`, or no `next`.
+    """Return the link to the next page, or None at the end: no links, null, `{}`, or no `next`.
 
     Raises:
-        DecodeError: there is a link, but not of the shape that a link has; taking it for the end would lose pages.
+        DecodeError: The link is malformed; taking that for the end would lose pages.
 
     """
     found, path = links, "$._links"
@@ -37,10 +37,10 @@ def next_href(links: Any) -> str | None:
 
 
 def resolve_link(base: URL, href: str) -> str:
-    """A link as a path with its query, byte for byte, once it is known to stay within the API.
+    """Return a link as a path with its query, byte for byte, if it stays within the API.
 
     Raises:
-        PaginationError: it leads to another origin, or out of the API's base path.
+        PaginationError: The link leads to another origin, or out of the API's base path.
 
     """
     origin = _ORIGIN.match(href)[0]  # type: ignore[index]  # it may be empty, so it always matches
@@ -55,7 +55,7 @@ def resolve_link(base: URL, href: str) -> str:
         )
     relative = href[len(origin) :].partition("#")[0]
     path = relative.partition("?")[0]
-    # Spelled as in the base URL too, because it is cut off there and put before the path again.
+    # It must be spelled as in the base URL, because that prefix is removed and added again.
     inside = path.startswith(base.raw_path.rstrip("/") + "/")
     if not inside or "\\" in unquote(path) or ".." in unquote(path).split("/"):
         raise PaginationError(
@@ -65,10 +65,10 @@ def resolve_link(base: URL, href: str) -> str:
 
 
 def resolve_page_link(base: URL, path: str, href: str) -> str:
-    """The link to another page of the collection at `path` (below the base), as `resolve_link` gives it.
+    """Return a link to another page of the collection at `path` (below the base), as `resolve_link` does.
 
-    The API also gives links that only its own network can follow: a path of an internal service that ends like the
-    collection's. Of such a link only the cursor is taken, onto the path that we know.
+    The API also returns links that work only in its own network: paths of an internal service that end like the path
+    of the collection. Of such a link only the cursor is used, with the known path.
 
     Raises:
         PaginationError: The link leads to another origin, or out of the API.
@@ -85,7 +85,7 @@ def resolve_page_link(base: URL, path: str, href: str) -> str:
 
 
 def path_below(base: URL, link: str) -> str:
-    """The path of a resolved link below the base URL, which is the form of a path in a request."""
+    """Return a resolved link as a path below the base URL, which is the form that a request takes."""
     return link[len(base.raw_path.rstrip("/")) :]
 
 
@@ -98,15 +98,15 @@ def _same_origin(base: URL, origin: str) -> bool:
 
 
 def without_query(href: str) -> str:
-    """A link fit to be shown: without its query, which may hold an address."""
+    """Return the link without its query, which may contain an address."""
     return redact(href.partition("?")[0])[:200]
 
 
 def resolve_path(base: URL, path: str, params: Mapping[str, Any] | None = None) -> str:
-    """A path that a user gave, or the link of an answer, as a path below the base URL with its query.
+    """Return a path given by a user, or a link of a response, as a path below the base URL with its query.
 
     Raises:
-        InvalidRequestError: it leads out of the API.
+        InvalidRequestError: The path leads out of the API.
 
     """
     prefix = base.raw_path.rstrip("/")

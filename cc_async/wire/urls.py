@@ -19,13 +19,13 @@ from cc_async._version import __version__
 from cc_async.errors import InvalidRequestError
 
 USER_AGENT = f"cc-async/{__version__} Python/{sys.version_info[0]}.{sys.version_info[1]} aiohttp/{aiohttp.__version__}"
-"""Sent with every request: the authorization server refuses the default of some HTTP clients."""
+"""The User-Agent of every request: the authorization server refuses the default one of some HTTP clients."""
 _PROVIDER = re.compile(r"(.*\.)?(constantcontact\.com|cc\.email)\.?", re.IGNORECASE)
-"""Hosts that never see a token in plain HTTP."""
+"""Hosts to which tokens are never sent over plain HTTP."""
 
 
 def is_loopback(url: URL) -> bool:
-    """Whether the host of the URL is this machine, the only one that plain HTTP may carry a token to."""
+    """Whether the host of the URL is this machine, to which tokens may be sent over plain HTTP."""
     host = url.host or ""
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -59,10 +59,10 @@ def check_endpoint(url: str | URL, *, allow_insecure_http: bool = False) -> URL:
 
 
 def quote_segment(value: str) -> str:
-    """An id as one path segment, whatever characters it holds.
+    """Encode an id as one path segment.
 
     Raises:
-        InvalidRequestError: it is empty, or no text that a URL can carry.
+        InvalidRequestError: The id is empty or not valid Unicode.
 
     """
     if not isinstance(value, str) or not value:
@@ -75,12 +75,12 @@ def quote_segment(value: str) -> str:
 
 
 def timestamp(value: datetime | str, *, rounded_up: bool = False) -> str:
-    """A moment as the API's filters take it, in UTC with a `Z`; a string is passed on as it is.
+    """Format a datetime for the API's filters, in UTC with a `Z`; a string is returned unchanged.
 
-    Finer than a millisecond it is rounded, down or up, so that a bound never shuts out what it should let in.
+    Microseconds are rounded down or up to milliseconds, so that a bound never excludes what it should include.
 
     Raises:
-        InvalidRequestError: the datetime is naive, so its moment is unknown.
+        InvalidRequestError: The datetime is naive, so its time is unknown.
 
     """
     if isinstance(value, str) and value:
@@ -88,21 +88,21 @@ def timestamp(value: datetime | str, *, rounded_up: bool = False) -> str:
     if not isinstance(value, datetime) or value.utcoffset() is None:
         raise InvalidRequestError("A time filter needs an aware datetime, such as datetime.now(UTC), or a string.")
     try:
-        moment = value.astimezone(UTC)
+        utc = value.astimezone(UTC)
     except OverflowError:
         raise InvalidRequestError("A time filter lies between the years 1 and 9999 of UTC.") from None
-    if rounded_up and moment.microsecond % 1_000:
-        with contextlib.suppress(OverflowError):  # nothing lies after the last millisecond
-            moment += timedelta(milliseconds=1)
-    text = moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds")
+    if rounded_up and utc.microsecond % 1_000:
+        with contextlib.suppress(OverflowError):  # there is no later millisecond
+            utc += timedelta(milliseconds=1)
+    text = utc.isoformat(timespec="milliseconds" if utc.microsecond else "seconds")
     return text.removesuffix("+00:00") + "Z"
 
 
 def csv(name: str, value: str | Iterable[str], *, at_most: int | None = None) -> str:
-    """Several values as one parameter.
+    """Join several values into one parameter.
 
     Raises:
-        InvalidRequestError: there is none, which would mean no filter at all, or more than the API takes.
+        InvalidRequestError: There are none, which would mean no filter at all, or more than the API accepts.
 
     """
     parts = value.split(",") if isinstance(value, str) else list(value)
@@ -121,7 +121,7 @@ def query_values(name: str, value: Any) -> list[str]:
     Booleans are true and false, aware datetimes UTC with a `Z`; a set has no order of its own and is sorted.
 
     Raises:
-        InvalidRequestError: A value has no one way to be written in a URL.
+        InvalidRequestError: A value has no unambiguous form in a URL.
 
     """
     several = isinstance(value, list | tuple | set | frozenset | Iterator)
@@ -147,7 +147,7 @@ def _query_value(name: str, value: Any) -> str:
 
 
 def query(params: Mapping[str, Any]) -> str:
-    """A query string in which `+` travels as `%2B`; the values are those of `query_values`.
+    """Build a query string with `+` encoded as `%2B`, with the values of `query_values`.
 
     Raises:
         InvalidRequestError: A value or a name cannot be written in a URL.
@@ -163,7 +163,7 @@ def query(params: Mapping[str, Any]) -> str:
 
 
 def with_query(url: str, params: Mapping[str, Any]) -> str:
-    """The URL with parameters added behind those it has, which are kept byte for byte."""
+    """Append parameters to a URL, whose own are kept byte for byte."""
     added = query(params)
     if not added:
         return url
