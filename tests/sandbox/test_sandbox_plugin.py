@@ -11,10 +11,10 @@ import pytest
 
 from cc_async.sandbox import Sandbox
 
-# A wheel holds the plugin under the second name only; a checkout, under the first only.
-PLUGIN = "cc_async.sandbox.pytest_plugin" if find_spec("cc_async.sandbox.pytest_plugin") else "cc_async_pytest"
-# Where the package is installed pytest has loaded the plugin already, and this changes nothing.
-pytest_plugins = [PLUGIN]
+# The installed plugin is a module of its own, which pytest has loaded already; a checkout has it in its place.
+INSTALLED, CHECKOUT = "cc_async_pytest", "cc_async.sandbox.pytest_plugin"
+PLUGIN = CHECKOUT if find_spec(CHECKOUT) else INSTALLED
+pytest_plugins = [] if PLUGIN == INSTALLED else [CHECKOUT]
 
 
 async def test_the_fixture_is_a_started_sandbox(cc_sandbox: Sandbox) -> None:
