@@ -1,1 +1,1 @@
-"""One module per noun of the API."""
+"""The resources of the API, one module or package each."""

@@ -1,4 +1,4 @@
-"""The rules that several nouns share, checked before anything is sent."""
+"""Rules common to several resources, checked before anything is sent."""
 
 from collections.abc import Iterable
 from typing import Any, TypeAlias, TypeVar
@@ -86,7 +86,7 @@ def segment_id_of(value: Any) -> int:
 
 
 async def read_for_update(session: Session, call: Call[T], *fields: str) -> T:
-    """Return what a PUT is about to replace.
+    """Return the present state of what a PUT replaces.
 
     Raises:
         DecodeError: One of the fields that would be sent back could not be read.

@@ -1,4 +1,4 @@
-"""GET of a paged collection, as a stream."""
+"""Stream any paged collection."""
 
 import asyncio
 import re
@@ -24,9 +24,9 @@ from cc_async.wire.urls import with_query
 T = TypeVar("T")
 
 READ_AHEAD = 12
-"""Pages under way at most, by default: three seconds of latency at four requests a second."""
+"""The default maximum of concurrent prefetches: three seconds of latency at four requests per second."""
 PENDING_TIMEOUT = 300.0
-"""Seconds that the API may take to compute a page, by default."""
+"""The default time for the API to compute a page, in seconds."""
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
 
@@ -77,7 +77,7 @@ def stream(
 
 
 def _trust_of(session: Session, path: str) -> Trust:
-    """What this client has learned about the links of a collection."""
+    """Return this client's experience with the links of a collection."""
     trust: Trust = session.learned.setdefault(path, Trust())
     return trust
 
@@ -89,18 +89,18 @@ async def _decode(collection: Collection[T], raws: list[Any]) -> Decoded[list[T]
 
 
 def query_of(link: str | None) -> Mapping[str, str]:
-    """The parameters that a link carries."""
+    """Return the parameters of a link."""
     return dict(parse_qsl((link or "").partition("?")[2]))
 
 
 def beside(link: str, params: Mapping[str, Any]) -> str:
-    """The link with the parameters that it does not carry itself."""
+    """Add the parameters that a link does not already have."""
     carried = query_of(link)
     return with_query(link, {name: value for name, value in params.items() if name not in carried})
 
 
 def cursor_of(link: str | None) -> Mapping[str, str]:
-    """What the cursor of a link shows of the query that it continues: nothing, if it is opaque."""
+    """Return the query that the cursor of a link contains; nothing, if the cursor is opaque."""
     number = PageNumberCursor.parse(link or "")
     return {} if number is None else number.params
 
@@ -112,7 +112,7 @@ def _page_size(cursor: Mapping[str, str]) -> int | None:
 
 @attrs.frozen
 class _Pages(Generic[T]):
-    """Gets single pages, and asks again while one is being computed."""
+    """Fetches single pages, and polls while one is being computed."""
 
     session: Session
     collection: Collection[T]
@@ -123,7 +123,7 @@ class _Pages(Generic[T]):
     async def fetch(
         self, link: str | None, *, first: bool, turn: Turn, guessed: bool, on_retry: Callable[[], None]
     ) -> RawPage:
-        """Get one page."""
+        """Fetch one page."""
         call = Call(
             method="GET",
             path=self.first if first or link is None else path_below(self.session.base_url, link),

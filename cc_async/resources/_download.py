@@ -1,4 +1,4 @@
-"""GET of what is not JSON."""
+"""Downloads of responses that are not JSON."""
 
 import aiohttp
 
@@ -8,12 +8,12 @@ from cc_async.http.call import Call, RawResponse
 
 
 def media_type(response: RawResponse) -> str:
-    """The media type of a response, in lower case and without parameters; empty if it names none."""
+    """Return the media type of a response, in lower case and without parameters, or an empty string."""
     return response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
 def download(path: str, *, accept: str) -> Call[aiohttp.ClientResponse]:
-    """GET of what is not JSON; the body is left to be read."""
+    """GET of a response that is not JSON, with its body unread."""
     return Call(method="GET", path=path, parse=_body_to_come, accept=accept, streamed=True)
 
 
@@ -22,5 +22,5 @@ def _body_to_come(response: RawResponse) -> Decoded[aiohttp.ClientResponse]:
         raise DecodeError("The response has no body that could be streamed.")
     if media_type(response) == "text/html":
         response.stream.close()
-        raise DecodeError("A page of HTML came instead of the file.", malformed=True)
+        raise DecodeError("The response is an HTML page instead of the file.", malformed=True)
     return Decoded(response.stream)

@@ -1,4 +1,4 @@
-"""Finding things by name, and creating them unless they exist."""
+"""Look up items by name, and create them unless they exist."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -14,7 +14,7 @@ T = TypeVar("T")
 async def find_named(
     stream: Pager[T], wanted: str, names_of: Callable[[T], Iterable[str | None]], *, exact: bool = False
 ) -> T | None:
-    """Return the first item with a name, preferably spelled alike, else without regard to case unless `exact`."""
+    """Return the first item with exactly this name, or unless `exact`, the first that differs only in case."""
     similar: T | None = None
     async with stream:
         async for item in stream:
@@ -27,23 +27,23 @@ async def find_named(
 
 
 class Locks:
-    """A lock for each name, so that the tasks of one client do not all send the request that creates it."""
+    """A lock for each name, so that of concurrent tasks only one sends the request that creates an item."""
 
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def of(self, name: str) -> asyncio.Lock:
-        """Return the lock of a name; keep a reference to it while it is in use."""
+        """Return the lock for a name; keep a reference to it while it is in use."""
         return self._locks.setdefault(name, asyncio.Lock())
 
 
 async def get_or_create(
     lock: asyncio.Lock, find: Callable[[bool], Awaitable[T | None]], create: Callable[[], Awaitable[T]]
 ) -> T:
-    """Return what `find` finds, else what `create` creates.
+    """Return the result of `find`, or else of `create`.
 
-    `find` is given whether only the exact name counts. Whether the API takes names that differ in case for the same is
-    unknown: a similar name counts only once the API has called the new one taken.
+    The argument of `find` says whether only the exact name matches. Whether the API treats names as equal that differ
+    only in case is unknown: such a match is accepted only after the API has rejected the new name as taken.
     """
     async with lock:
         return await _get_or_create(find, create)

@@ -1,4 +1,4 @@
-"""What the operations of every noun share: reading a response, deleting, and the view with status and headers."""
+"""Building blocks of operations: parsing a response, deleting, and the view with status and headers."""
 
 import inspect
 from collections.abc import Callable, Coroutine
@@ -21,12 +21,12 @@ class _HasSession(Protocol):
 
 
 def raw(build: Callable[P, Call[T]]) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, ApiResponse[T]]]:
-    """Make a method of a function that builds a call; it returns the status code and the headers beside the data."""
+    """Turn a function that builds a call into a method that returns the status code and headers with the data."""
 
     async def operation(self: _HasSession, /, *args: P.args, **kwargs: P.kwargs) -> ApiResponse[T]:
         return await self._session.request(build(*args, **kwargs))
 
-    # Not `functools.wraps`: without an account of `self`, `help` would hide the first parameter of a bound method.
+    # Not `functools.wraps`, which does not know `self`: `help` would hide the first parameter of a bound method.
     signature = inspect.signature(build)
     (data,) = get_args(signature.return_annotation)
     parameters = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY), *signature.parameters.values()]
@@ -43,12 +43,12 @@ async def first_page(pager: Pager[T]) -> Page[T]:
 
 
 def reads(cls: type[T]) -> Callable[[RawResponse], Decoded[T]]:
-    """Return the function that reads a response into a model."""
+    """Return a function that parses a response into a model."""
     return lambda response: decode(response.body, cls)
 
 
 def nothing(_: RawResponse) -> Decoded[None]:
-    """Read a response without data, whatever its body."""
+    """Ignore the body of a response without data."""
     return Decoded(None)
 
 
@@ -57,12 +57,12 @@ def _not_found(response: RawResponse) -> bool:
 
 
 def deletion(path: str) -> Call[None]:
-    """DELETE of something that is gone at once."""
+    """DELETE that takes effect at once."""
     return Call(method="DELETE", path=path, parse=nothing, idempotency=Idempotency.SAFE, succeeded_before=_not_found)
 
 
 def deletion_job(path: str) -> Call[Activity]:
-    """DELETE of something that a job deletes; one that had already happened is read as an `Activity` without an id."""
+    """DELETE that starts a job; one that had already been done returns an `Activity` without an id."""
     return Call(
         method="DELETE",
         path=path,
@@ -73,6 +73,6 @@ def deletion_job(path: str) -> Call[Activity]:
 
 
 def _already_deleted(response: RawResponse) -> bool:
-    """Whether nothing has this id: a deleted list is reported as 400 `list_id not found`."""
+    """Whether nothing has this id; for a deleted list that is a 400 with `list_id not found`."""
     said = " ".join(detail.message or "" for detail in error_details(response.body))
     return response.status == 404 or (response.status == 400 and said.rstrip(".").endswith("not found"))

@@ -43,7 +43,7 @@ class Account:
 
     @property
     def with_http_info(self) -> "AccountWithHttpInfo":
-        """The same operations, which return the status code and the headers beside the data."""
+        """The same operations, which return the status code and headers with the data."""
         return AccountWithHttpInfo(self._session)
 
     async def summary(self, *, extra_fields: StrOrIterable = ()) -> AccountSummary:
@@ -78,7 +78,7 @@ class Account:
     async def privileges(self) -> _Privileges:
         """Return what the user behind the token may do (GET /account/user/privileges).
 
-        Needs no scope and no privilege, so it answers for every valid token. Contacts need `contacts:read` and
+        Needs no scope and no privilege, so it succeeds for every valid token. Contacts need `contacts:read` and
         `contacts:write`, lists and segments `contacts:lists:read` and `contacts:lists:write`.
 
         Raises:

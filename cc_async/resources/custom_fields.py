@@ -102,7 +102,7 @@ def delete_custom_field(custom_field_id: FieldId) -> Call[None]:
 class CustomFields:
     """The custom fields that an account defines: at most 100, with unique labels.
 
-    Whatever takes the id of a field also takes a `CustomFieldDefinition`; `CustomField` is the value of one contact.
+    Methods that take the id of a field also take a `CustomFieldDefinition`; `CustomField` is the value of one contact.
     `choices` are the labels of the options of a select type, in their order, or `CustomFieldChoiceInput` objects.
     """
 
@@ -111,11 +111,11 @@ class CustomFields:
 
     @property
     def with_http_info(self) -> "CustomFieldsWithHttpInfo":
-        """The same operations, which return the status code and the headers beside the data."""
+        """The same operations, which return the status code and headers with the data."""
         return CustomFieldsWithHttpInfo(self._session)
 
     def list(self, *, limit: int = 100, start: str | None = None) -> Pager[CustomFieldDefinition]:
-        """Stream all custom fields (GET /contact_custom_fields); one created a moment ago may still be missing.
+        """Stream all custom fields (GET /contact_custom_fields); a newly created one may still be missing.
 
         `limit` is the page size, 1 to 100. `start` is the `next_url` of a page to continue after.
         """

@@ -98,7 +98,7 @@ def _split(sequence_ids: str | Iterable[str | int]) -> list[str]:
 class Lists:
     """The lists that contacts can be on: at most 1,000, with unique names.
 
-    Whatever takes the id of a list also takes a `ContactList`.
+    Methods that take the id of a list also take a `ContactList`.
     """
 
     def __init__(self, session: Session) -> None:
@@ -107,7 +107,7 @@ class Lists:
 
     @property
     def with_http_info(self) -> "ListsWithHttpInfo":
-        """The same operations, which return the status code and the headers beside the data."""
+        """The same operations, which return the status code and headers with the data."""
         return ListsWithHttpInfo(self._session)
 
     def list(
@@ -143,7 +143,7 @@ class Lists:
         )
 
     def list_every_channel(self, *, status: StrOrIterable | None = None) -> merge[ContactList]:
-        """Stream the e-mail lists and the SMS lists as one, in the order in which they come; two requests or more."""
+        """Stream the e-mail lists and the SMS lists together, in order of arrival; at least two requests."""
         return merge(self.list(status=status, channel_type="email"), self.list(status=status, channel_type="sms"))
 
     async def create(self, name: str, *, favorite: bool = False, description: str | None = None) -> ContactList:
@@ -191,7 +191,7 @@ class Lists:
     async def delete(self, list_id: str | ContactList) -> Activity:
         """Start to delete a list (DELETE /contact_lists/{list_id}), which is a job; its contacts stay.
 
-        Where the response was lost and the repeated request finds no such list, the first one has succeeded: the
+        If the response was lost and the repeated request finds no such list, the first one has succeeded: the
         returned `Activity` then has no id and is `already_deleted`.
         """
         return (await self._session.request(delete_list(list_id))).data

@@ -78,7 +78,7 @@ def delete_segment(segment_id: SegmentId) -> Call[None]:
 class Segments:
     """Saved searches for contacts, with unique names; their ids are numbers.
 
-    Whatever takes the id of a segment also takes a `Segment`. `segment_criteria` are a mapping such as
+    Methods that take the id of a segment also take a `Segment`. `segment_criteria` is a mapping such as
     `{"version": "1.0.0", "criteria": {"type": "and", "group": [...]}}`, or the same as a string of JSON.
     """
 
@@ -87,7 +87,7 @@ class Segments:
 
     @property
     def with_http_info(self) -> "SegmentsWithHttpInfo":
-        """The same operations, which return the status code and the headers beside the data."""
+        """The same operations, which return the status code and headers with the data."""
         return SegmentsWithHttpInfo(self._session)
 
     def list(self, *, sort_by: str | None = None, limit: int = 1_000, start: str | None = None) -> Pager[Segment]:

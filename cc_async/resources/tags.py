@@ -58,7 +58,7 @@ def delete_tag(tag_id: str | Tag) -> Call[Activity]:
 class Tags:
     """The tags that contacts can carry: at most 500, with unique names.
 
-    Whatever takes the id of a tag also takes a `Tag`.
+    Methods that take the id of a tag also take a `Tag`.
     """
 
     def __init__(self, session: Session) -> None:
@@ -67,7 +67,7 @@ class Tags:
 
     @property
     def with_http_info(self) -> "TagsWithHttpInfo":
-        """The same operations, which return the status code and the headers beside the data."""
+        """The same operations, which return the status code and headers with the data."""
         return TagsWithHttpInfo(self._session)
 
     def list(self, *, include_count: bool = False, limit: int = 500, start: str | None = None) -> Pager[Tag]:
@@ -103,7 +103,7 @@ class Tags:
     async def delete(self, tag_id: str | Tag) -> Activity:
         """Start to delete a tag (DELETE /contact_tags/{tag_id}), which is a job; its contacts stay.
 
-        Where the response was lost and the repeated request finds no such tag, the first one has succeeded: the
+        If the response was lost and the repeated request finds no such tag, the first one has succeeded: the
         returned `Activity` then has no id and is `already_deleted`.
         """
         return (await self._session.request(delete_tag(tag_id))).data

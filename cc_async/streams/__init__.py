@@ -1,1 +1,1 @@
-"""Collections that come in pages, and many calls at once."""
+"""Streams over paged collections, and one operation on many items."""

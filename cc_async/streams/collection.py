@@ -13,26 +13,26 @@ T = TypeVar("T")
 
 @attrs.frozen(kw_only=True)
 class Collection(Generic[T]):
-    """What has to be known of a paged collection to stream it."""
+    """The description of a paged collection that is needed to stream it."""
 
     path: str
-    """Below the base URL, without a query."""
+    """The path below the base URL, without a query."""
     items: str
-    """The name of the array that holds the items of a page."""
+    """The name of the array with the items of a page."""
     model: type[T]
-    """What an item is read into; `dict[str, Any]` leaves it a plain object."""
+    """The type of an item; `dict[str, Any]` for plain objects."""
     key: Callable[[T], str | None]
-    """By what an item is recognised if it comes again."""
+    """Returns the identity of an item, by which repeated items are recognised, or None."""
     total: str | None = None
-    """The name of the number of all items, where the API tells it."""
+    """The name of the number of all items, if the API gives it."""
     sent_again: tuple[str, ...] = ()
-    """Parameters that are sent beside a cursor too, because it is not known whether they ride in it."""
+    """Parameters that are also sent beside a cursor, because the cursor may not contain them."""
     parse_cursor: CursorStyle = PageNumberCursor.parse
-    """How links to further pages are guessed; a style that always gives None follows link by link."""
+    """How links to further pages are guessed; a style that always returns None follows link by link."""
     computed: bool = False
-    """Whether a page may have to be computed first: then the API says so, and the request is sent again later."""
+    """Whether the API may have to compute a page first (202); the request is then repeated later."""
 
     @property
     def shape(self) -> PageShape:
-        """The names under which a page holds its parts."""
+        """The names of the parts of a page."""
         return PageShape(self.items, self.total)

@@ -1,6 +1,6 @@
 """Cursor styles: how the links of the next pages are guessed from the link to one.
 
-A guess is only ever a head start: its page is used once the page before it really links to it.
+A guessed page is only used once the page before it turns out to link to it.
 """
 
 import base64
@@ -14,7 +14,7 @@ import attrs
 
 
 class Cursor(Protocol):
-    """A link whose position in the collection is known."""
+    """A link with a known position in the collection."""
 
     @property
     def link(self) -> str:
@@ -24,10 +24,10 @@ class Cursor(Protocol):
         """Guess the link to the page after this one."""
 
     def matches(self, link: str) -> bool:
-        """Whether a link that the API gave is this one."""
+        """Whether a link from the API is this one."""
 
     def resembles(self, link: str) -> bool:
-        """Whether a link that does not match differs only in its spelling, so that guessing may go on."""
+        """Whether a link that does not match differs only in its spelling, so that guessing may continue."""
 
     def is_beyond(self, total: int, page_size: int) -> bool:
         """Whether the page would lie beyond the end of a collection with so many items."""
@@ -35,23 +35,23 @@ class Cursor(Protocol):
 
 @attrs.define
 class Trust:
-    """What the streams over one collection have learned about guessing its links; they share it."""
+    """Experience with guessing the links of a collection, shared by all of its streams."""
 
     right: bool = False
-    """Whether the latest guess that could be checked was right."""
+    """Whether the latest verified guess was right."""
 
     def guesses(self, read_ahead: int) -> int:
-        """Return how many guesses a new stream may have under way before one of its own proves right."""
+        """Return how many guesses a new stream may have in flight before one of its own is verified."""
         return max(1, read_ahead) if self.right else 1
 
 
 CursorStyle = Callable[[str], Cursor | None]
-"""Reads a link; None where nothing can be guessed from it."""
+"""Parses a link; returns None if no further links can be guessed from it."""
 
 
 @attrs.frozen
 class PageNumberCursor:
-    """A link whose cursor is base64 of a query that holds one page number, taken apart."""
+    """A parsed link whose cursor is a base64-encoded query with one page number."""
 
     head: str
     tail: str
@@ -64,7 +64,7 @@ class PageNumberCursor:
 
     @classmethod
     def parse(cls, href: str) -> "PageNumberCursor | None":
-        """Take a link apart; None unless putting the parts together again gives the same link."""
+        """Parse a link; return None unless the parts reproduce exactly the same link."""
         found = re.fullmatch(r"(.*[?&]cursor=)([^&#]+)(.*)", href)
         if not found:
             return None
@@ -84,7 +84,7 @@ class PageNumberCursor:
 
     @property
     def params(self) -> dict[str, str]:
-        """What else the cursor carries, such as the page size and the filters."""
+        """The other parameters in the cursor, such as the page size and the filters."""
         return dict(parse_qsl(f"{self.before}&{self.after}"))
 
     @property
@@ -93,7 +93,7 @@ class PageNumberCursor:
         return self.at(self.number)
 
     def at(self, number: int) -> str:
-        """The link with another page number."""
+        """Return the link with another page number."""
         query = f"{self.before}next={number}{self.after}".encode()
         cursor = (base64.urlsafe_b64encode if self.url_safe else base64.b64encode)(query).decode()
         cursor = cursor if self.padded else cursor.rstrip("=")
@@ -104,7 +104,7 @@ class PageNumberCursor:
         return attrs.evolve(self, number=self.number + 1)
 
     def matches(self, link: str) -> bool:
-        """Whether a link that the API gave is this one, perhaps with `%3D` for `=`."""
+        """Whether a link from the API is this one, possibly with `%3D` for `=`."""
         true = PageNumberCursor.parse(link)
         if true is None or attrs.evolve(true, quoted=False).link != attrs.evolve(self, quoted=False).link:
             return False

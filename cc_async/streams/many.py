@@ -1,4 +1,4 @@
-"""The same operation on many items: concurrently, in bounded memory, and without losing an outcome."""
+"""One operation on many items, concurrently, in bounded memory, and with an outcome for every item."""
 
 import asyncio
 import contextlib
@@ -24,16 +24,16 @@ from cc_async.errors import (
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 CONCURRENCY = 12
-"""Calls under way at most, by default: three seconds of latency at four requests a second."""
+"""The default maximum of concurrent calls: three seconds of latency at four requests per second."""
 _AHEAD = 4
-"""How many times as many outcomes may wait for the consumer, so that one slow call does not hold up the others."""
+"""Outcomes that may wait for the consumer, as a multiple of the concurrency: a slow call must not block others."""
 _FINAL = (QuotaExceededError, AuthenticationError, AuthorizationError, TokenStoreError, ClientClosedError)
-"""What every other item would meet too."""
+"""Errors that would affect every other item, too."""
 
 
 @attrs.frozen(kw_only=True)
 class Outcome(Generic[ItemT, ResultT]):
-    """What became of one item."""
+    """The result or the error of one item."""
 
     item: ItemT = attrs.field(repr=False)
     state: Literal["done", "not_done", "maybe_done"]
@@ -42,7 +42,7 @@ class Outcome(Generic[ItemT, ResultT]):
     error: Exception | None = None
 
     def unwrap(self) -> ResultT:
-        """The result, or the error raised."""
+        """Return the result, or raise the error."""
         if self.error is not None:
             raise self.error
         return self.result  # type: ignore[return-value]  # None is a result where ResultT allows it
@@ -53,15 +53,15 @@ class _Slot(Generic[ItemT, ResultT]):
     item: ItemT
     task: "asyncio.Task[ResultT] | None"
     refusal: Exception | None = None
-    """Why no call was begun, where there is no task."""
+    """Why no call was started, if there is no task."""
     begun: asyncio.Event | None = None
-    """Set once the call is begun, where it had to wait for an earlier one with the same key."""
+    """Set once the call is started, if it had to wait for an earlier one with the same key."""
 
     def done(self) -> bool:
         return self.task is None or self.task.done()
 
     def outcome(self) -> Outcome[ItemT, ResultT]:
-        """What became of the item; of one that was cut short it is not known whether it was sent."""
+        """Return the outcome; whether a cancelled call was applied is unknown."""
         if self.task is None:
             return Outcome(item=self.item, state="not_done", error=self.refusal)
         if self.begun is not None and not self.begun.is_set():
@@ -73,13 +73,13 @@ class _Slot(Generic[ItemT, ResultT]):
             return Outcome(item=self.item, state="done", result=self.task.result())
         if not isinstance(error, Exception):
             raise error
-        # How far a call had come that failed with an exception of somebody else's is not known either.
+        # An exception that is not ours does not tell whether the call was applied either.
         maybe = error.maybe_applied if isinstance(error, ConstantContactError) else True
         return Outcome(item=self.item, state="maybe_done" if maybe else "not_done", error=error)
 
 
 class _Batch(Generic[ItemT, ResultT]):
-    """What runs; it does not know the iterator, so that dropping the iterator ends it."""
+    """The running calls; it has no reference to the iterator, so that dropping the iterator stops it."""
 
     def __init__(
         self,
@@ -100,20 +100,20 @@ class _Batch(Generic[ItemT, ResultT]):
         self.news = asyncio.Event()
         self.feeder: asyncio.Task[None] | None = None
         self.ended = False
-        """No more items are taken."""
+        """Whether no more items are taken."""
         self.error: BaseException | None = None
-        """Why, if not because there are none."""
+        """The error that ended the batch early."""
         self.left = False
-        """The consumer left early."""
+        """Whether the consumer left early."""
 
     async def feed(self, items: Iterable[ItemT] | AsyncIterable[ItemT]) -> None:
-        """Take items as long as there is room for what becomes of them, and start a call for each."""
+        """Take items while there is room for their outcomes, and start a call for each."""
         source = aiter(items) if isinstance(items, AsyncIterable) else _one_by_one(items)
         try:
             try:
                 await self._take_from(source)
             finally:
-                # The caller's own iterator stays open where the caller may go on with it.
+                # The caller's own iterator stays open if the caller may continue with it.
                 close = getattr(source, "aclose", None)
                 if close is not None and (self.left or source is not items):
                     await close()
@@ -126,9 +126,9 @@ class _Batch(Generic[ItemT, ResultT]):
             self.news.set()
 
     async def _take_from(self, source: AsyncIterator[ItemT]) -> None:
-        # Room first, so that an item that is taken is also started.
+        # Wait for room first, so that every item that is taken is also started.
         while await self.room.acquire() and await self.active.acquire() and self.error is None:
-            # Never cancelled for what another call met: that would end a generator that the caller could go on with.
+            # Not cancelled by the error of another call, which would end a generator that the caller may continue with.
             item = await anext(source, _NO_MORE)
             if isinstance(item, _NoMore):
                 return
@@ -140,7 +140,7 @@ class _Batch(Generic[ItemT, ResultT]):
 
     def _start(self, item: ItemT) -> _Slot[ItemT, ResultT]:
         key: Hashable = None
-        with contextlib.suppress(Exception):  # the call itself fails for an item that is not what it should be
+        with contextlib.suppress(Exception):  # for an invalid item, the call itself fails
             key = self.key(item)
         previous = None if key is None else self.latest.get(key)
         begun = None if previous is None else asyncio.Event()
@@ -169,7 +169,7 @@ class _Batch(Generic[ItemT, ResultT]):
             self.error = self.error or task.exception()
 
     async def next(self, items: Iterable[ItemT] | AsyncIterable[ItemT]) -> Outcome[ItemT, ResultT]:
-        """The next outcome; raises StopAsyncIteration at the end, or what ended it before."""
+        """Return the next outcome; raise StopAsyncIteration at the end, or the error that stopped the batch."""
         if self.feeder is None and not self.left:
             self.feeder = asyncio.create_task(self.feed(items))
         while not self.left:
@@ -189,7 +189,7 @@ class _Batch(Generic[ItemT, ResultT]):
         return error
 
     def _ready(self) -> _Slot[ItemT, ResultT] | None:
-        """A call that has ended and is next in order, if there is one."""
+        """Return the next finished call in order, if there is one."""
         for slot in self.slots:
             if slot.done():
                 self.slots.remove(slot)
@@ -200,7 +200,7 @@ class _Batch(Generic[ItemT, ResultT]):
         return None
 
     def leave(self) -> set["asyncio.Task[Any]"]:
-        """Cancel everything, and say what is to be waited for."""
+        """Cancel everything, and return the tasks to wait for."""
         self.left = True
         self.news.set()
         tasks: set[asyncio.Task[Any]] = {slot.task for slot in self.slots if slot.task is not None}
@@ -212,7 +212,7 @@ class _Batch(Generic[ItemT, ResultT]):
 
 
 class _NoMore:
-    """The end of the items, which may themselves be anything."""
+    """Marks the end of the items, which may themselves be any value."""
 
 
 _NO_MORE = _NoMore()
@@ -224,7 +224,7 @@ async def _one_by_one(items: Iterable[ItemT]) -> AsyncGenerator[ItemT, None]:
 
 
 class Many(Generic[ItemT, ResultT]):
-    """What becomes of many items, as an asynchronous iterator of outcomes.
+    """The outcomes of one operation on many items, as an asynchronous iterator.
 
     One error does not stop the rest. Errors that would affect every item (quota exhausted, authorization lost, client
     closed) stop the batch: pending outcomes are delivered, each with its `state`, then the error is raised. Items that
@@ -232,11 +232,11 @@ class Many(Generic[ItemT, ResultT]):
 
     `items` are taken as calls become free, and at most four times `concurrency` ahead of the consumer. Outcomes come in
     the order of the items, or `as_completed`. Items with the same `key`, unless it is None, are processed one after the
-    other, in their order; each of them counts as a call from the moment it is taken.
+    other, in their order; each of them counts as a call as soon as it is taken.
 
-    Leaving early, that is closing this, leaving its `async with` or dropping it, cancels the calls under way and closes
-    an asynchronous generator that gives the items; `left_over` then tells what is known of each item that was taken. A
-    `break` out of the loop drops it, unless a variable or an `async with` holds it; only the latter also waits.
+    Leaving early (closing the iterator, leaving its `async with` block, or dropping it) cancels the calls in flight and
+    closes an asynchronous generator of items; `left_over` then holds what is known of each item that was taken. A
+    `break` out of the loop drops it, unless a variable or an `async with` block holds it; only the block also waits.
     """
 
     def __init__(
@@ -255,7 +255,7 @@ class Many(Generic[ItemT, ResultT]):
 
     @property
     def left_over(self) -> tuple[Outcome[ItemT, ResultT], ...]:
-        """The outcomes of the items that were taken but not delivered, as far as they are known by now."""
+        """The outcomes, as far as known, of the items that were taken but not delivered."""
         return tuple(slot.outcome() for slot in self._batch.slots)
 
     def __aiter__(self) -> Self:
@@ -273,14 +273,14 @@ class Many(Generic[ItemT, ResultT]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End the calls under way and wait until nothing of them runs."""
+        """Cancel the calls in flight and wait until they have ended."""
         tasks = self._batch.leave()
         if tasks:
             await asyncio.wait(tasks)
         feeder = self._batch.feeder
         if feeder is not None and not feeder.cancelled():
-            feeder.result()  # raises what the generator of the items raised as it was closed
+            feeder.result()  # raises what the generator of items raised when it was closed
 
     def __del__(self) -> None:
-        with contextlib.suppress(AttributeError, RuntimeError):  # never begun; or the loop is closed, the tasks gone
+        with contextlib.suppress(AttributeError, RuntimeError):  # not initialised, or the event loop is closed
             self._batch.leave()

@@ -1,4 +1,4 @@
-"""Several streams as one, concurrently and fairly."""
+"""Merge several streams, concurrently and fairly."""
 
 import asyncio
 from collections import deque
@@ -13,19 +13,19 @@ from cc_async.streams.pager import Stream
 
 T = TypeVar("T")
 _BUFFER = 500
-"""Items that one stream may be ahead of the consumer: a page."""
+"""Items that one stream may be ahead of the consumer."""
 
 
 class merge(Generic[T]):  # noqa: N801  # reads as the function that it is to its users
-    """Yield from several streams as their items come, under the one limiter of their client.
+    """Yield the items of several streams as they arrive, under the one limiter of their client.
 
-    Each stream keeps its own order, and no stream that has something waits longer than one turn of the others. The
-    first error ends the others and is raised, after the items that came before it in its stream. Leaving the loop early
-    cancels everything; inside `async with merge(...) as merged:` that is also awaited. Any asynchronous iterables will
-    do, and those that can be closed are closed. It can be iterated once.
+    Each stream keeps its order, and each stream with an item ready gets its turn after at most one item of each of the
+    others. The first error stops the other streams and is raised, after the items that precede it in its stream.
+    Leaving the loop early cancels everything; inside `async with merge(...) as merged:` that is also awaited. Any
+    asynchronous iterables are accepted, and closed at the end if they can be. It can be iterated once.
 
     Raises:
-        TypeError: something is no asynchronous iterable.
+        TypeError: An argument is not an asynchronous iterable.
 
     """
 
@@ -37,7 +37,7 @@ class merge(Generic[T]):  # noqa: N801  # reads as the function that it is to it
         self._stream: AsyncIterator[T] | None = None
 
     def __aiter__(self) -> AsyncIterator[T]:
-        # Not this object, which may have a name: a loop that is left shall drop all there is.
+        # Not this object, which a variable may hold: leaving the loop must drop the iterator.
         return Stream(self._merging, self._merging.next)
 
     def __anext__(self) -> Awaitable[T]:
@@ -53,13 +53,13 @@ class merge(Generic[T]):  # noqa: N801  # reads as the function that it is to it
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End all streams and wait until nothing of them runs."""
+        """Stop all streams and wait until they have ended."""
         await self._merging.aclose()
 
 
 @attrs.define(eq=False)
 class _Source(Generic[T]):
-    """One stream and what it has given that was not taken yet."""
+    """One stream, with the items that the consumer has not taken yet."""
 
     stream: AsyncIterable[T]
     items: deque[T] = attrs.field(factory=deque)
@@ -79,7 +79,7 @@ class _Merging(Generic[T]):
         self._failure: Exception | None = None
 
     async def next(self) -> T:
-        """The next item of any stream; raises StopAsyncIteration once all have ended."""
+        """Return the next item of any stream; raise StopAsyncIteration once all have ended."""
         self._begin()
         while self._sources:
             if (source := self._ready()) is not None:
@@ -92,7 +92,7 @@ class _Merging(Generic[T]):
         raise self._take_failure() or StopAsyncIteration
 
     def abandon(self) -> None:
-        """Cancel all streams and give nothing more."""
+        """Cancel all streams and deliver nothing more."""
         self._sources.clear()
         self._failure = None
         self._news.set()
@@ -100,7 +100,7 @@ class _Merging(Generic[T]):
             task.cancel()
 
     async def aclose(self) -> None:
-        """End all streams and wait until nothing of them runs."""
+        """Stop all streams and wait until they have ended."""
         self.abandon()
         await self._stopped()
 
@@ -118,7 +118,7 @@ class _Merging(Generic[T]):
             task.add_done_callback(self._tasks.discard)
 
     def _ready(self) -> _Source[T] | None:
-        """The next stream in turn that has an item; a failed one that has none left ends the others."""
+        """Return the next stream in turn with an item; a failed one without items stops the others."""
         for _ in range(len(self._sources)):
             source = self._sources[0]
             if source.items:
@@ -143,7 +143,7 @@ class _Merging(Generic[T]):
 
 
 async def _pump(source: _Source[Any], news: asyncio.Event) -> None:
-    """Take from a stream as long as there is room, and close it."""
+    """Take items from a stream while there is room, then close it."""
     try:
         iterator = aiter(source.stream)
         try:

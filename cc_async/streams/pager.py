@@ -1,4 +1,4 @@
-"""Streams over collections that come in pages: lazy, resumable, and clean to leave."""
+"""Streams over paged collections: lazy, resumable, and cleanly stopped."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ from cc_async.streams.prefetch import FetchPage, Prefetcher, RawPage
 T = TypeVar("T")
 _LOG = logging.getLogger("cc_async")
 _REMEMBERED = 4
-"""Pages whose ids are remembered to notice repeats: insertions shift the numbered pages by as many items."""
+"""Pages whose ids are remembered to recognise repeats: insertions shift items to later pages."""
 
 
 @attrs.frozen(kw_only=True)
@@ -30,25 +30,25 @@ class Page(Generic[T]):
 
     items: list[T] = attrs.field(repr=lambda items: f"<{len(items)} items>")
     next_url: str | None = attrs.field(repr=lambda url: "None" if url is None else "'…'")
-    """Give it to `list(start=...)` to go on after this page, in another process too; None on the last page.
+    """Pass it to `list(start=...)` to continue after this page, even in another process; None on the last page.
 
-    A plain string without a token, but the filters are in it: where one is an e-mail address, so is the address.
+    A plain string without a token, but it contains the filters, and thus an e-mail address if that is one.
     """
     total: int | None = None
-    """How many items the whole collection has, as far as the API has said so yet."""
+    """The number of items in the whole collection, if the API has given it."""
     status: int
     headers: Mapping[str, str] = attrs.field(repr=False)
     problems: tuple[Problem, ...] = ()
-    """What of the page could not be read: fields that became None, entries that were left out."""
+    """Values of the page that could not be read: fields became None, entries of lists were left out."""
     repeated: tuple[str, ...] = ()
-    """The ids of items that came again, since others were created meanwhile; they are not in `items`."""
+    """The ids of items that were repeated because others were created meanwhile; they are not in `items`."""
     previous_total: int | None = None
-    """What `total` was before, where this page changed it: items were created or deleted meanwhile."""
+    """The previous `total`, if this page changed it because items were created or deleted meanwhile."""
 
 
 @attrs.frozen(kw_only=True)
 class PageSource(Generic[T]):
-    """What a Pager needs to know about its collection."""
+    """The collection behind a `Pager`."""
 
     fetch_page: FetchPage
     decode: Callable[[list[Any]], Awaitable[Decoded[list[T]]]]
@@ -57,20 +57,20 @@ class PageSource(Generic[T]):
     identify: Callable[[T], str | None]
     start: str | None
     size: int | None
-    """Items a page was asked to hold."""
+    """The requested number of items per page."""
     strict: bool
     parse_cursor: CursorStyle = PageNumberCursor.parse
     """How links to further pages are guessed."""
     trust: Trust = attrs.field(factory=Trust)
-    """Whether guesses have proved right in this collection."""
+    """Experience with guesses in this collection."""
 
 
 class Pager(Generic[T]):
     """A collection as an asynchronous iterable of its items, or with `pages()` of its pages.
 
-    Nothing is sent before the first item is asked for, and iterating again starts afresh. The stream ends when a page
-    carries no link to a next one; an empty page is not the end. Leaving the loop early (`break`, an exception,
-    cancellation) cancels what is under way; inside `async with pager:` it is also awaited.
+    Nothing is sent before the first item is requested, and each iteration starts anew. The stream ends when a page has
+    no link to a next one; an empty page is not the end. Leaving the loop early (`break`, an exception, cancellation)
+    cancels the requests in flight; inside `async with pager:` they are also awaited.
 
     Pages are numbered, not a snapshot. While contacts are created or deleted they shift: one that comes again within a
     few pages is dropped (`Page.repeated`), but one that moves to a page already read is missed. After a traversal, ask
@@ -78,10 +78,10 @@ class Pager(Generic[T]):
     moved because another contact was deleted, or left its place as it was updated. Only a second traversal finds these.
 
     Raises:
-        ApiError, TransportError, AuthorizationError, ClientClosedError: as every request does.
-        DecodeError: a page cannot be read; of single values only where the client is `strict`.
-        PaginationError: a link leads elsewhere or repeats; the page that carries it is delivered before.
-        SegmentNotReadyError: the segment was still being computed at the deadline.
+        ApiError, TransportError, AuthorizationError, ClientClosedError: As for every request.
+        DecodeError: A page cannot be read; with a `strict` client, also a single value.
+        PaginationError: A link leads out of the collection or repeats; the page with that link is delivered first.
+        SegmentNotReadyError: The segment was still being computed at the deadline.
 
     """
 
@@ -98,12 +98,12 @@ class Pager(Generic[T]):
         return Stream(reader.prefetcher, reader.item)
 
     def pages(self) -> "Stream[Page[T]]":
-        """Iterate over the pages, each with the link from which to go on later."""
+        """Iterate over the pages, each with the link to continue from later."""
         reader = self._read(self._read_ahead)
         return Stream(reader.prefetcher, reader.page)
 
     async def collect(self, max_items: int | None = None) -> list[T]:
-        """All items, or the first `max_items`, as a list."""
+        """Return all items, or the first `max_items`, as a list."""
         if max_items is not None and max_items < 0:
             raise InvalidRequestError("max_items must be 0 or more.")
         items: list[T] = []
@@ -118,7 +118,7 @@ class Pager(Generic[T]):
         return items[:max_items]
 
     async def first(self) -> T | None:
-        """The first item, or None if there is none; no page is fetched ahead."""
+        """Return the first item, or None if there is none; no page is fetched ahead."""
         reader = self._read(0)
         try:
             return await reader.item()
@@ -136,7 +136,7 @@ class Pager(Generic[T]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End every iteration over this pager and wait until nothing of them runs."""
+        """Stop every iteration over this pager and wait until they have ended."""
         prefetchers = list(self._prefetchers)
         for prefetcher in prefetchers:
             prefetcher.abandon()
@@ -163,10 +163,10 @@ class Running(Protocol):
     """A background activity that can be stopped."""
 
     def abandon(self) -> None:
-        """End it, and give nothing more."""
+        """Stop it; nothing more is delivered."""
 
     async def aclose(self) -> None:
-        """End it and wait until nothing of it runs."""
+        """Stop it and wait until it has ended."""
 
 
 class Stream(Generic[T]):
@@ -183,17 +183,17 @@ class Stream(Generic[T]):
         return keep_alive(self, self._step)
 
     async def aclose(self) -> None:
-        """End the iteration and wait until nothing of it runs."""
+        """Stop the iteration and wait until it has ended."""
         await self._running.aclose()
 
     def __del__(self) -> None:
-        # Nothing that runs knows this object, so it dies at once when a loop over it is left, without the collector.
-        with contextlib.suppress(RuntimeError):  # the event loop is closed, and so the tasks are gone
+        # No task refers to this object, so it is freed as soon as a loop over it is left.
+        with contextlib.suppress(RuntimeError):  # the event loop is closed
             self._running.abandon()
 
 
 class _Reader(Generic[T]):
-    """Makes typed pages and items of one traversal, for any number of consumers that share it."""
+    """Builds typed pages and items of one traversal, for any number of consumers that share it."""
 
     def __init__(self, source: PageSource[T], prefetcher: Prefetcher) -> None:
         self._source = source
@@ -204,24 +204,24 @@ class _Reader(Generic[T]):
         self._total: int | None = None
 
     async def item(self) -> T:
-        """The next item; raises StopAsyncIteration at the end."""
+        """Return the next item; raise StopAsyncIteration at the end."""
         if self.prefetcher.abandoned:
             raise StopAsyncIteration
         for item in self._items:
             return item
-        async with self._item_turn:  # else two consumers would fetch two pages, and one's items replace the other's
+        async with self._item_turn:  # two consumers must not fetch two pages, one replacing the other's items
             while True:
                 for item in self._items:
                     return item
                 self._items = iter((await self.page()).items)
 
     async def page(self) -> Page[T]:
-        """The next page; raises StopAsyncIteration at the end."""
+        """Return the next page; raise StopAsyncIteration at the end."""
         async with self._page_turn:
             try:
                 found = await self.prefetcher.head()
                 page = None if found is None else await self._build(*found)
-            except Exception:  # cancellation is no end: who asks again gets the same page
+            except Exception:  # after a cancellation the next call returns the same page
                 self.prefetcher.abandon()
                 raise
             if page is None:
@@ -238,7 +238,7 @@ class _Reader(Generic[T]):
         self._total = known if total is None else total
         if repeated or changed:
             _LOG.info(
-                "The collection changed during the walk: %d came again and were dropped, the total was %s and is %s",
+                "The collection changed while it was read: %d repeated items were dropped; the total was %s and is %s.",
                 len(repeated),
                 known,
                 self._total,

@@ -1,8 +1,8 @@
 """Fetches the pages of a stream ahead of its consumer, in order, and never delivers a page that was only guessed.
 
 Today's cursors hold a page number, so the links to the next pages can be guessed and fetched concurrently. That is
-undocumented, so a guess is only ever a head start: its page is used once the page before it has arrived and really
-links to it. For a collection that does not change, the pages are exactly those of following the links.
+undocumented, so a guessed page is only used once the page before it has arrived and turned out to link to it. For a
+collection that does not change, the pages are exactly those of following the links.
 """
 
 import asyncio
@@ -22,15 +22,15 @@ from cc_async.wire.links import without_query
 
 _LOG = logging.getLogger("cc_async")
 _BLIND = 3
-"""Guesses beyond the known link where nothing tells how many pages there are."""
+"""Guesses beyond the known link if the number of pages is unknown."""
 _EMPTY_PAGES_WARNED = 100
 _EMPTY_PAGES_MAX = 1_000
-"""Empty pages in a row after which a stream gives up, because their links may go on for ever."""
+"""Consecutive empty pages after which a stream gives up, because the links may never end."""
 
 
 @attrs.frozen
 class RawPage:
-    """A page as it came, its items still bytes."""
+    """A page as received, its items still as bytes."""
 
     status: int
     headers: Mapping[str, str] = attrs.field(repr=False)
@@ -38,12 +38,12 @@ class RawPage:
 
 
 class FetchPage(Protocol):
-    """Gets one page."""
+    """Fetches one page."""
 
     def __call__(
         self, link: str | None, *, first: bool, turn: Turn, guessed: bool, on_retry: Callable[[], None]
     ) -> Coroutine[Any, Any, RawPage]:
-        """Get the page behind a link, None for the first one; a guessed page is not worth a second attempt."""
+        """Fetch the page behind a link, None for the first one; a guessed page gets no second attempt."""
 
 
 @attrs.define(eq=False)
@@ -54,12 +54,12 @@ class _Fetch:
     cursor: Cursor | None
     turn: Turn
     first: bool
-    """The first of the stream, whose request may carry more than the link."""
+    """Whether it is the first of the stream, whose request may have more parameters than the link."""
     once: bool
-    """Sent without the right to a second attempt, because it was a guess."""
+    """Whether it was sent without a second attempt, because it was a guess."""
     task: "asyncio.Task[RawPage]" = attrs.field(init=False, repr=False)
     href: str | None = None
-    """The link that the page carries, once it has been read."""
+    """The link in the page, once it has been read."""
 
     @property
     def failed(self) -> bool:
@@ -67,7 +67,7 @@ class _Fetch:
 
     @property
     def doomed(self) -> bool:
-        """Nothing is worth fetching after it: it failed, or is being cancelled, as all tasks are when a loop ends."""
+        """Whether nothing should be fetched after it: it failed, or is being cancelled, as when an event loop ends."""
         return self.failed or self.task.cancelling() > 0
 
 
@@ -75,7 +75,7 @@ class Prefetcher:
     """One traversal of the pages of a collection, up to `read_ahead` pages ahead of its consumer.
 
     `start` is the link to begin with, None for the first page; `check` validates a link before it is followed; `most`
-    is how many pages are worth fetching ahead in all; `parse_cursor` and `trust` are about guessing links.
+    is the maximum number of pages to fetch ahead in total; `parse_cursor` and `trust` are for guessing links.
     """
 
     def __init__(
@@ -111,12 +111,12 @@ class Prefetcher:
         self._size: tuple[int, int] | None = None  # of the collection and of a page, as far as the API has told
 
     async def head(self) -> tuple[RawPage, str | None] | None:
-        """Return the next page and the link it carries, None at the end; it stays the next one until `advance`."""
+        """Return the next page and its link, None at the end; it stays the next one until `advance`."""
         if not self._confirmed and not self._ended:
             self._add(self._link)
         if not self._confirmed:
             if self._errors:
-                raise self._errors.pop()  # not from a variable: its traceback will hold this frame
+                raise self._errors.pop()  # not from a variable, because its traceback will hold this frame
             return None
         self._confirmed[0].turn.promote()
         self._read_links()
@@ -141,14 +141,14 @@ class Prefetcher:
         return page, link
 
     def advance(self) -> None:
-        """Let go of the page that `head` returned."""
+        """Release the page that `head` returned."""
         if self._confirmed:
             self._confirmed.popleft()
             self._taken = False
             self._read_links()
 
     def abandon(self) -> None:
-        """End the traversal: cancel what is under way and deliver nothing more."""
+        """Stop the traversal: cancel the requests in flight and deliver nothing more."""
         self.abandoned = self._ended = True
         self._unread = None
         self._errors.clear()
@@ -157,15 +157,15 @@ class Prefetcher:
             self._confirmed.pop().task.cancel()
 
     async def aclose(self) -> None:
-        """End the traversal and wait until nothing of it runs."""
+        """Stop the traversal and wait until it has ended."""
         self.abandon()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    # Everything below is called between awaits only: nobody sees the queues half changed.
+    # The methods below do not await, so no other task sees inconsistent queues.
 
     def _read_links(self) -> None:
-        """Read the links of the confirmed pages that have arrived, and fetch what may be fetched now."""
+        """Read the links of confirmed pages that have arrived, and fetch further pages."""
         while not self._ended and (last := self._unread) is not None and last.task.done():
             if last.failed:
                 self._retry(last)
@@ -187,7 +187,7 @@ class Prefetcher:
             self._fill()
 
     def _retry(self, fetch: _Fetch) -> None:
-        """Send the request for a confirmed page again if it has only been sent as a guess; else it ends the stream."""
+        """Repeat the request for a confirmed page if it was only sent as a guess; else its error ends the stream."""
         self._drop_guesses()
         if fetch.task.cancelled() or not fetch.once:
             self._ended = True
@@ -196,7 +196,7 @@ class Prefetcher:
             self._fill()
 
     def _link_of(self, fetch: _Fetch) -> str | None:
-        """Return the link that a page carries, once it is known to be safe to follow."""
+        """Return the link in a page after checking that it is safe to follow."""
         envelope = fetch.task.result().envelope
         fetch.href = envelope.href
         if fetch.href is None:
@@ -227,7 +227,7 @@ class Prefetcher:
             )
 
     def _verify(self, link: str) -> None:
-        """Compare the link that the last confirmed page carries with the one that was guessed for it."""
+        """Compare the link in the last confirmed page with the guess for it."""
         guess = self._speculative[0] if self._speculative else None
         if guess is None or guess.cursor is None:
             self._link = link
@@ -243,7 +243,7 @@ class Prefetcher:
             self._drop_guesses()
 
     def _fill(self) -> None:
-        """Fetch the next page if its link is known, and guess further ones as far as trust and the total allow."""
+        """Fetch the next page if its link is known, and guess further ones as far as trust and total permit."""
         if self._link is not None and self._read_ahead:
             guessable = self._guesses > 0 and self._parse_cursor(self._link) is not None
             if self._has_room(self._read_ahead if guessable else 1):
@@ -256,7 +256,7 @@ class Prefetcher:
         return waiting < room and (self._most is None or self._started < self._most)
 
     def _next_guess(self) -> Cursor | None:
-        # A known link that waits for room goes first: a guess would take its place.
+        # A known link that waits for room takes precedence over guesses.
         if self._link is not None or not self._confirmed:
             return None
         known, newest = self._confirmed[-1], (self._speculative or self._confirmed)[-1]
@@ -270,7 +270,7 @@ class Prefetcher:
         return guess if allowed and len(self._speculative) < self._guesses else None
 
     def _add(self, link: str | None) -> None:
-        """Fetch a page that is known to be the next one."""
+        """Fetch a page that is confirmed to be the next one."""
         self._link = None
         self._unread = self._new_fetch(link, self._parse_cursor(link) if link else None, once=False)
         self._confirmed.append(self._unread)
@@ -299,18 +299,18 @@ class Prefetcher:
     def _done(self, task: "asyncio.Task[RawPage]") -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # retrieved, so that asyncio does not log it for a guess that nobody will ever await
+            task.exception()  # retrieved, so that asyncio does not log it for a guess that is never awaited
         self._read_links()
 
     def _sent_again(self, turn: Turn) -> None:
-        """Discard what was fetched ahead of a page that is sent again: read out of order, an item could be lost."""
-        # Identified by its turn: a finished task keeps its arguments, and would keep its fetch, and so itself, alive.
+        """Discard the prefetches behind a page that is requested again: out of order, an item could be lost."""
+        # Identified by its turn: a finished task keeps its arguments, so the fetch would keep itself alive.
         fetch = next((fetch for fetch in (*self._confirmed, *self._speculative) if fetch.turn is turn), None)
         if fetch is not None and not self._ended:
             self._drop_guesses(after=fetch)
             self._fill()
 
     def _drop_guesses(self, after: _Fetch | None = None) -> None:
-        """Cancel the guesses: all of them, or those behind one of them."""
+        """Cancel all guesses, or those behind one of them."""
         while self._speculative and self._speculative[-1] is not after:
             self._speculative.pop().task.cancel()

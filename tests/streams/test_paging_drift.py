@@ -119,7 +119,7 @@ def test_the_log_tells_of_a_change_without_naming_anybody(caplog: pytest.LogCapt
     run(_pages_with_insertions(read_ahead=0, before=3, inserted=2))
     told = [record.getMessage() for record in caplog.records]
     assert told == [
-        "The collection changed during the walk: 2 came again and were dropped, the total was 100 and is 102"
+        "The collection changed while it was read: 2 repeated items were dropped; the total was 100 and is 102."
     ]
 
 

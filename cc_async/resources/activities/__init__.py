@@ -37,7 +37,7 @@ class Activities:
 
     A request that starts a job is not repeated once it may have been accepted; its error then says `maybe_applied`, and
     `list` shows whether the job exists. Where the account has more than 1,000 jobs waiting, BulkQueueFullError is
-    raised. Whatever takes ids also takes the objects that have them.
+    raised. Ids may also be given as the objects that have them.
     """
 
     def __init__(self, session: Session) -> None:
@@ -45,7 +45,7 @@ class Activities:
 
     @property
     def with_http_info(self) -> "ActivitiesWithHttpInfo":
-        """The same operations, which return the status code and the headers beside the data."""
+        """The same operations, which return the status code and headers with the data."""
         return ActivitiesWithHttpInfo(self._session)
 
     def list(self, state: str | None = None, *, limit: int = 500, start: str | None = None) -> Pager[Activity]:
@@ -58,7 +58,7 @@ class Activities:
         return _stream(self._session, state, limit, start)
 
     async def get(self, activity_id: str | Activity) -> Activity:
-        """Return a job as it is now (GET /activities/{activity_id}).
+        """Return the current state of a job (GET /activities/{activity_id}).
 
         Raises:
             NotFoundError: There is no such job, or it is older than ten days.
@@ -67,10 +67,10 @@ class Activities:
         return (await self._session.request(calls.get(activity_id))).data
 
     async def wait(self, activity_id: str | Activity, *, timeout: float | None = None) -> Activity:  # noqa: ASYNC109  # the job goes on: see the error
-        """Wait until a job has ended, in whatever way, and return it: look at its `state`.
+        """Wait until a job has ended, and return it; its `state` says how it ended.
 
         The job is polled after 1, 2, 4, 8 and 15 seconds, then every 30. With an id alone, the wait can be resumed
-        later and in another process. Leaving it does not cancel the job: the API has no way to do that.
+        later and in another process. Cancelling the wait does not cancel the job, because the API cannot.
 
         Raises:
             ActivityTimeoutError: The job had not ended after `timeout` seconds. It goes on, and may still succeed.
@@ -79,7 +79,7 @@ class Activities:
         loop = asyncio.get_running_loop()
         deadline = math.inf if timeout is None else loop.time() + timeout
         pauses = itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1]))
-        polled = not isinstance(activity_id, Activity)  # one that was just started cannot have ended yet
+        polled = not isinstance(activity_id, Activity)  # a new job cannot have ended yet
         activity = activity_id if isinstance(activity_id, Activity) else await self.get(activity_id)
         while not (activity.finished or activity.already_deleted):
             left = max(0.0, deadline - loop.time())
@@ -342,7 +342,7 @@ class Activities:
 
 
 def _start_of(path: Path) -> bytes:
-    """Read a file, or of one that is too big just enough to know that."""
+    """Read a file, but at most enough to know that it is too big."""
     with path.open("rb") as file:
         return file.read(calls.BYTES_AT_MOST + 1)
 

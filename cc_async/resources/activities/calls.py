@@ -37,7 +37,7 @@ ROWS_AT_MOST = 39_999
 BYTES_AT_MOST = 4_000_000
 """Bytes of one import: the API silently drops what comes after 4 MB."""
 _GROUPS_AT_MOST = 50
-"""Lists, or tags, that one job takes as its source, and as its target."""
+"""The most lists or tags that one job takes as its source, and as its target."""
 
 
 def get(activity_id: str | Activity) -> Call[Activity]:
@@ -47,7 +47,7 @@ def get(activity_id: str | Activity) -> Call[Activity]:
 
 
 def _queue_full(error: ApiError) -> ApiError:
-    """Tell a full queue of jobs from the other errors 429, which have documented keys."""
+    """Distinguish a full queue of jobs from other errors with status 429, which have documented keys."""
     if type(error) is not RateLimitError or is_throttle(error.errors):
         return error
     said = error.error_message or "no reason given"
@@ -71,7 +71,7 @@ def import_contacts(rows: Rows, list_ids: ListIds, *, sms_permission_to_send: st
 
 
 def import_encoded(body: bytes) -> Call[Activity]:
-    """POST /activities/contacts_json_import with a body that is encoded already."""
+    """POST /activities/contacts_json_import with an encoded body."""
     _check_size(len(body))
     return _job("contacts_json_import", body)
 
@@ -114,7 +114,7 @@ def _check_size(size: int) -> None:
 
 
 def without_blanks(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row without its blank values (None or an empty string): what they do in an import is not documented."""
+    """Return a row without its blank values (None or an empty string), whose effect in an import is undocumented."""
     return {name: value for name, value in row.items() if value is not None and value != ""}
 
 
@@ -260,7 +260,7 @@ def _tags(tag_ids: TagIds, name: str = "tag_ids") -> list[str]:
 
 
 def _source(*, at_least: int = 1, **given: Any) -> dict[str, Any]:
-    """Return where the contacts of a job come from: one source, or none where that means all contacts."""
+    """Return the source of the contacts of a job; it may be missing if that means all contacts."""
     source: dict[str, Any] = {name: value for name, value in given.items() if value is not None and value is not False}
     if not at_least <= len(source) <= 1:
         names = ", ".join(_ARGUMENTS.get(name, name) for name in given)
@@ -277,7 +277,7 @@ def _source(*, at_least: int = 1, **given: Any) -> dict[str, Any]:
 
 
 _ARGUMENTS = {"list_ids": "in_lists", "tag_ids": "with_tags", "segment_id": "in_segment"}
-"""What the arguments are called, because the API uses one name for the source and the target of a job."""
+"""The names of the arguments, because the API has one name for the source and the target of a job."""
 
 
 def _exclude(contact_ids: ContactIds | None, *, at_most: int | None = None) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Contacts(ContactStreams, ManyContacts, BulkContacts):
 
     @property
     def with_http_info(self) -> ContactsWithHttpInfo:
-        """The same operations, which return the status code and the headers beside the data."""
+        """The same operations, which return the status code and headers with the data."""
         return ContactsWithHttpInfo(self._session)
 
     async def create(self, request: CreateContactRequest) -> Contact:

@@ -1,4 +1,4 @@
-"""What is done to any number of contacts as jobs of the provider."""
+"""Operations on any number of contacts through bulk jobs."""
 
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable
@@ -28,7 +28,7 @@ JOBS_AT_MOST = 20
 
 @attrs.frozen
 class _ExportSteps:
-    """What an export asks of the API."""
+    """The requests of an export."""
 
     session: Session
     call: Callable[[], Call[Activity]]
@@ -83,12 +83,12 @@ class BulkContacts:
         imports that are only to update. `create_or_update` raises consent instead, so neither ever stands in for the
         other.
 
-        All rows are read and checked before the first job is sent, and lie in a temporary file meanwhile; memory stays
-        below some 30 MB, and eight bytes a row. Blank values are not sent. A row that cannot be sent has an outcome of
-        its own. Of rows with the same address, whatever its case, the last one is sent; `duplicates="error"` raises
+        All rows are read and checked before the first job is sent, and are kept in a temporary file meanwhile; memory
+        stays below about 30 MB, plus eight bytes per row. Blank values are not sent. A row that cannot be sent has its
+        own outcome. Of rows with the same address in any case, the last one is sent; `duplicates="error"` raises
         InvalidRequestError instead, before anything is sent. Each address is thus in one job only.
 
-        `jobs` is how many jobs may be under way at a time; their order is not documented. A job whose response was lost
+        `jobs` is the maximum number of concurrent jobs; their order is not documented. A job whose response was lost
         is looked for among the account's jobs before it is sent again. `timeout`, in seconds, is how long each job is
         followed: it goes on afterwards, and its outcome is `unknown`. While the provider's queue is full, the import
         waits. With `verify` all contacts of the first list are read at the end (a request for 500), and `missing` then
@@ -148,7 +148,7 @@ class BulkContacts:
     ) -> Export:
         """Export contacts through a job: iterate over the result for rows, or `save` it to a file.
 
-        Without a source it exports the whole account; some 16 requests whatever its size. No column is a contact id, so
+        Without a source it exports the whole account; about 16 requests for any size. No column is a contact id, so
         where ids are wanted, or less than some 8,000 contacts, `list` is the better way. `activity` takes up an export
         that was started before, in another process too. `timeout` is in seconds, for the job to end.
 

@@ -29,7 +29,7 @@ class _Xrefs:
 
 
 def contact_path(contact_id: str) -> str:
-    """The path of one contact."""
+    """Return the path of one contact."""
     return f"/contacts/{quote_segment(contact_id)}"
 
 
@@ -59,7 +59,7 @@ def create_or_update(request: CreateOrUpdateContactRequest) -> Call[CreateOrUpda
 
 
 def _note_simultaneous(error: ApiError) -> ApiError:
-    """Tell a conflict with another request from one with another contact, which says that something exists already."""
+    """Distinguish a conflict with a simultaneous request from one with another contact, which already exists."""
     if isinstance(error, ConflictError) and error.contact_id is None:
         said = " ".join(detail.message or "" for detail in error.errors)
         error.simultaneous = "already exists" not in said.casefold()

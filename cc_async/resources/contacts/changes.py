@@ -19,33 +19,33 @@ from cc_async.resources.contacts.stream import contact_stream
 from cc_async.streams.pager import Page
 
 OVERLAP = timedelta(minutes=5)
-"""How far a call reaches back behind `since`: the clocks and the replicas of the API may differ by that much."""
+"""How far a call reaches back before `since`: clocks and replicas of the API may differ by that much."""
 _REACH = timedelta(days=9)
 """The longest way that a call reaches back: to the day before the Monday before `since`."""
 _QUIET_PASSES = 3
-"""Passes in a row that add nothing, after which the traversal ends though contacts keep changing."""
+"""Consecutive passes without additions after which the traversal ends although contacts keep changing."""
 
 
 @attrs.frozen
 class _Query:
-    """One of the collections that together hold what changed."""
+    """One of the queries that together cover all changes."""
 
     filters: ContactFilters
     changed_at: Callable[[Contact], datetime | None] = lambda _: None
-    """When the contact came into the collection, where that is known."""
+    """When the contact entered the collection, if known."""
     deleted: bool = False
-    """The deleted contacts, which only the day of their deletion tells apart."""
+    """Whether it covers the deleted contacts, whose deletion is only known by day."""
 
 
 @attrs.define
 class _Pass:
-    """What one pass over all the collections has shown so far."""
+    """The results of one pass over all queries."""
 
     began: datetime | None = None
-    """By the clock of the server."""
+    """The start, by the clock of the server."""
     added: int = 0
     moved: bool = False
-    """Contacts came, left or changed places while it ran, so one may have shifted to a page already read."""
+    """Whether contacts moved during the pass, so that one may have shifted to a page already read."""
     many_pages: bool = False
 
 
@@ -71,26 +71,26 @@ class Changes:
         if self._bound is not None and self._bound < self._since:
             raise InvalidRequestError("until must not be before since.")
         self._include = include if isinstance(include, str) else tuple(include)
-        self._sweep_deleted = sweep_deleted  # None until a page of deleted contacts has decided
+        self._sweep_deleted = sweep_deleted  # None until a page of deleted contacts decides
         self._deleted_from = first_day_from(self._since - OVERLAP)
-        self._lock = asyncio.Lock()  # two consumers at the end of a collection would each go on to another one
+        self._lock = asyncio.Lock()  # two consumers at the end of a query would each skip to another one
         self._seen: set[str] = set()
         self._found: deque[Contact] = deque()
         self._queries: deque[_Query] = deque(self._all_queries())
         self._pages: AsyncIterator[Page[Contact]] | None = None
         self._met: set[str] = set()
-        """The ids met in the current collection."""
+        """The ids found by the current query."""
         self._total: int | None = None
-        """How many contacts the current collection should show."""
+        """How many contacts the current query should return."""
         self._pass = _Pass()
         self._again = False
-        """A pass has ended before this one."""
+        """Whether this is not the first pass."""
         self._quiet = 0
         self._ended = False
 
     @property
     def watermark(self) -> datetime:
-        """Where the next call has to begin."""
+        """The `since` of the next call."""
         return self._bound if self._ended and self._bound is not None else self._since
 
     def __aiter__(self) -> Self:
@@ -117,7 +117,7 @@ class Changes:
         return queries
 
     async def _read_page(self) -> None:
-        """Read the next page of the current collection, or go on to the next collection or pass."""
+        """Read the next page of the current query, or continue with the next query or pass."""
         if not self._queries:
             self._end_pass()
             return
@@ -127,7 +127,7 @@ class Changes:
         try:
             page = await anext(self._pages, None)
         except Exception:
-            self._pages = None  # the next call must not take this for the end of the collection
+            self._pages = None  # the next call must not mistake this for the end of the query
             raise
         if page is None:
             self._end_collection()
@@ -137,7 +137,7 @@ class Changes:
     def _look_through(self, page: Page[Contact], query: _Query) -> None:
         if self._pass.began is None:
             self._pass.began = _server_time(page)
-            # Never later than now: what is still to come is for the next call.
+            # Never later than now: later changes belong to the next call.
             self._bound = min(self._bound or self._pass.began, self._pass.began)
             self._sweep_each_week(self._bound)
         if query.deleted and page.next_url is not None and not self._sweeps(page.items):
@@ -150,7 +150,7 @@ class Changes:
             self._look_at(contact, query)
 
     def _sweep_each_week(self, bound: datetime) -> None:
-        """Look for what the calls of the past week may have missed, because a page of evidence is no proof."""
+        """Look for deletions that the calls of the past week may have missed, because a page is evidence, not proof."""
         if self._sweep_deleted is None and monday_before(bound) > self._since:
             self._sweep_deleted = True
             self._deleted_from = first_day_from(monday_before(self._since) - OVERLAP)
@@ -166,7 +166,7 @@ class Changes:
             # Both may be cut to the second, so what is not before the beginning may have come after it.
             self._pass.moved |= stamp is not None and self._pass.began is not None and stamp >= self._pass.began
         if contact.contact_id is None:
-            return  # it can neither be told from others nor be found again
+            return  # without an id it cannot be recognised
         self._met.add(contact.contact_id)
         changed_at = query.changed_at(contact)
         too_late = changed_at is not None and self._bound is not None and changed_at > self._bound
@@ -207,7 +207,7 @@ def _opt_out_date(contact: Contact) -> datetime | None:
 
 
 def _server_time(page: Page[Contact]) -> datetime:
-    """The server's time if the response tells it, because its timestamps are compared with it; else ours."""
+    """Return the server's time, with which its timestamps are compared, or ours if the response lacks it."""
     try:
         told = parsedate_to_datetime(page.headers.get("Date", ""))
     except (ValueError, OverflowError):
@@ -220,7 +220,7 @@ def _in_utc(name: str, value: DatetimeOrStr) -> datetime:
         when = datetime.fromisoformat(value) if isinstance(value, str) else value
         if isinstance(when, datetime) and when.utcoffset() is not None:
             when = when.astimezone(UTC)
-            when - _REACH  # raises where the calendar ends
+            when - _REACH  # raises at the end of the calendar
             return when
     except (ValueError, OverflowError):
         pass

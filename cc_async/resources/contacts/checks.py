@@ -1,7 +1,7 @@
-"""Checks requests about contacts against the types that their classes declare, before they are sent.
+"""Type checks of requests about contacts, before they are sent.
 
-Lengths, formats and enumerations are left to the server. The type of every value is checked here, because a wrong one
-would silently be sent as something else: a mapping as a list of its keys, for example.
+Lengths, formats and enumerations are left to the server. The type of every value is checked here, because a value of
+a wrong type would silently be sent as something else: a mapping as a list of its keys, for example.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ _PLURALS = {str: "strings", int: "whole numbers"}
 
 
 def check_request(request: object, wanted: type) -> None:
-    """Check that a request is of its class, and each of its fields of the declared type.
+    """Check that a request is an instance of the wanted class, and each field of its declared type.
 
     Raises:
         InvalidRequestError: It is not; the message names the field, but never the value.
@@ -61,7 +61,7 @@ def _check_fields(prefix: str, request: Any) -> None:
 
 
 def _is_several(value: Any) -> TypeGuard[Collection[Any]]:
-    """Whether a value can stand for a list; an iterator cannot, because it could be read only once."""
+    """Whether a value is accepted as a list; an iterator is not, because it can be read only once."""
     return isinstance(value, Collection) and not isinstance(value, str | bytes | bytearray | memoryview | Mapping)
 
 

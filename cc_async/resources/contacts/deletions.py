@@ -1,4 +1,4 @@
-"""What a page of deleted contacts shows: whether this server moves `updated_at` when it deletes a contact."""
+"""Detect from a page of deleted contacts whether this server updates `updated_at` on deletion."""
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
@@ -9,7 +9,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_ZONE, _LAST_ZONE = timedelta(hours=14), timedelta(hours=12)
 """A day begins first at UTC+14 and ends last at UTC-12; the zone of `deleted_at` is not known."""
 _WITNESSES = 100
-"""Contacts that must speak for it on a page of 500: a few may have been edited on the day of their deletion."""
+"""Contacts on a page of 500 that must indicate it: a few may have been edited on the day of their deletion."""
 
 
 def deletions_move_updated_at(contacts: Iterable[Contact]) -> bool:

@@ -1,4 +1,4 @@
-"""Changing a contact without losing what is not named: read it, change that, and send the rest back as it was."""
+"""Edit a contact without losing other properties: read it, change it, and send everything back."""
 
 import asyncio
 import copy
@@ -37,8 +37,8 @@ _EDITS = {
     "add_tags": "taggings",
     "remove_tags": "taggings",
 }
-# What the API sets itself, or keeps unless it is sent. All else goes back as it came, so that a property that this
-# library does not know survives.
+# Properties that the API sets itself, or keeps unless they are sent. All others are sent back as received, so that
+# properties unknown to this library survive.
 _SERVER_MANAGED = {
     "contact_id",
     "create_source",
@@ -61,11 +61,11 @@ _EMAIL_SERVER_MANAGED = {
 
 @attrs.frozen(kw_only=True)
 class Edit:
-    """A change of one contact: how to read it, what to refuse, and how to write it back."""
+    """A change of one contact: how to read it, what to refuse, and how to write it."""
 
     session: Session
     locks: Locks
-    """By contact, those of all edits of a client."""
+    """The locks of a client, by contact id."""
     contact_id: str
     update_source: str = "Account"
     include: Sequence[str] = ()
@@ -75,7 +75,7 @@ class Edit:
 
     async def run(self, decide: Callable[[dict[str, Any]], ContactChanges | None]) -> Contact:
         """Write the changes that `decide` returns, None for no write; start again if the response was lost."""
-        # One lock for each contact: of two edits at once, the later would undo the earlier.
+        # One lock for each contact: of two simultaneous edits, the later would undo the earlier.
         async with self.locks.of(self.contact_id):
             lost: ConstantContactError | None = None  # a copy, whose traceback does not hold this frame
             try:
@@ -110,7 +110,7 @@ class Edit:
             body=dumps(body),
             parse=reads(Contact),
             turn=Turn(stream=self.background),
-            idempotency=Idempotency.UNSAFE,  # after a lost response somebody else may have written meanwhile
+            idempotency=Idempotency.UNSAFE,  # after a lost response, another client may have written meanwhile
         )
 
     def _check(self, raw: dict[str, Any], lost: ConstantContactError | None) -> None:
@@ -141,7 +141,7 @@ async def patch(edit: Edit, changes: ContactChanges) -> Contact:
     if edit.unless_changed_since is not None and edit.unless_changed_since.utcoffset() is None:
         raise InvalidRequestError("unless_changed_since must be an aware datetime, such as the updated_at of a read.")
     edits_collections = not _EDITS.keys().isdisjoint(changes)
-    # Both are asked for, because a response with either shows that an absent one is empty rather than left out.
+    # Both are requested: a response that has one of them shows that the other is empty rather than omitted.
     include = ("list_memberships", "taggings") if edits_collections else ()
     return await attrs.evolve(edit, include=include).run(lambda _: changes or None)
 
@@ -194,7 +194,7 @@ def checked(changes: ContactChanges) -> ContactChanges:
 
 
 def _with_ids(name: str, value: Any) -> Any:
-    """Return a list of ids where a change consists of lists or tags, in whatever form."""
+    """Return the ids of a change that consists of lists or tags, in any accepted form."""
     if name in _EDITS and isinstance(value, str | ContactList | Tag):
         value = [value]
     if name in {"list_memberships", "add_lists", "remove_lists"}:
@@ -213,7 +213,7 @@ def merged(raw: Mapping[str, Any], changes: ContactChanges, update_source: str) 
     """Return the body of an update that changes only what is named.
 
     Raises:
-        DecodeError: What would have to be sent back cannot be read, so it would be lost.
+        DecodeError: A property that must be sent back cannot be read, and would be lost.
 
     """
     body = {
@@ -235,7 +235,7 @@ def merged(raw: Mapping[str, Any], changes: ContactChanges, update_source: str) 
 
 
 def _email_to_send(read: Any, changes: ContactChanges) -> Any:
-    """Return the e-mail address to send: as it was read, the permission included, except for what is named."""
+    """Return the e-mail address to send: as it was read, with its permission, plus the named changes."""
     given = changes.get("email_address")
     if "email_address" in changes and given is None:
         return None
@@ -254,7 +254,7 @@ def _email_to_send(read: Any, changes: ContactChanges) -> Any:
 
 
 def _edited(raw: Mapping[str, Any], name: str, changes: Mapping[str, Any]) -> list[str]:
-    # A null is an empty collection; an absent one may mean that the response leaves it out.
+    # null means an empty collection, but an absent one may just have been omitted.
     if "list_memberships" not in raw and "taggings" not in raw:
         message = f"The response leaves out {name}, so an edit could lose it: give the whole list with {name}=[...]."
         raise DecodeError(message, path=f"$.{name}")

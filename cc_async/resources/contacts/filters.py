@@ -14,7 +14,7 @@ DatetimeOrStr: TypeAlias = datetime | str
 Moment = DatetimeOrStr
 Several = StrOrIterable
 LIMIT_AT_MOST = 500
-"""The largest page that the API accepts, which is also the page that is asked for unless `limit` says otherwise."""
+"""The largest page size that the API accepts, which is also the default."""
 
 
 class ContactFilters(TypedDict, total=False):
@@ -41,7 +41,7 @@ class ContactFilters(TypedDict, total=False):
     sms_status: StrOrIterable
     """all, explicit, unsubscribed, pending_confirmation, not_set."""
     include_count: bool
-    """Whether to ask for the total; the default, because it saves requests for pages that do not exist."""
+    """Whether to request the total; the default, because it saves requests for pages that do not exist."""
     limit: int
     """Page size, 1 to 500; 500 by default, because requests are limited."""
     start: str
@@ -111,7 +111,7 @@ _PARAMS: dict[str, Callable[[str, Any], Any]] = {
     "include_count": lambda _, value: value,
     "limit": _limit,
 }
-"""The parameters of the API, and how each is written."""
+"""The parameters of the API, and how each is formatted."""
 
 
 def list_params(filters: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Finding a contact by its address, and creating one unless it exists."""
+"""Look up a contact by its address, and create it unless it exists."""
 
 import contextlib
 import re
@@ -15,7 +15,7 @@ from cc_async.wire.addresses import normalized_address, spellings
 
 
 async def find(session: Session, email: str, *, deleted: bool, include: StrOrIterable) -> Contact | None:
-    """Return the contact with an address, however the address is spelled.
+    """Return the contact with an address, in any spelling.
 
     Raises:
         InvalidRequestError: The address is not a string, or empty.
@@ -24,7 +24,7 @@ async def find(session: Session, email: str, *, deleted: bool, include: StrOrIte
     checked_text("email", email.strip() if isinstance(email, str) else email)
     filters: ContactFilters = {"status": "all"} if deleted else {}
     for asked in spellings(email):
-        # One page at a time: an address has one contact, so there is nothing to fetch ahead.
+        # One page at a time: an address has only one contact, so prefetching would be useless.
         async with contact_stream(session, {**filters, "email": asked, "include": include, "read_ahead": 0}) as stream:
             async for contact in stream:
                 if _has_address(contact, email):
@@ -38,7 +38,7 @@ def _has_address(contact: Contact, email: str) -> bool:
 
 
 async def create_or_get(session: Session, request: CreateContactRequest) -> Contact:
-    """Create a contact, or return the one that has the address already."""
+    """Create a contact, or return the existing one with the address."""
     try:
         return (await session.request(calls.create(request))).data
     except ConstantContactError as error:
@@ -79,5 +79,5 @@ def _is_meant(contact: Contact, request: CreateContactRequest) -> bool:
 
 
 def _digits(number: str | None) -> str:
-    """Return what identifies a phone number, without signs and international prefix."""
+    """Return the digits that identify a phone number, without an international prefix."""
     return re.sub("[^0-9]", "", number or "").lstrip("0")

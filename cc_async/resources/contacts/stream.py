@@ -24,7 +24,7 @@ CONTACTS = Collection(
 
 
 def contact_stream(session: Session, filters: Mapping[str, Any]) -> Pager[Contact]:
-    """Stream the contacts that match, given the entries of `ContactFilters`; nothing is sent yet."""
+    """Stream the contacts that match the given `ContactFilters`; nothing is sent yet."""
     params = list_params(filters)
     start = filters.get("start")
     if start is not None:
@@ -43,7 +43,7 @@ def contact_stream(session: Session, filters: Mapping[str, Any]) -> Pager[Contac
 
 
 class ContactStreams:
-    """The stream of contacts, for the resource and for its view with status and headers."""
+    """The stream of contacts, common to the resource and its view with status and headers."""
 
     _session: Session
 
