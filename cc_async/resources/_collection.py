@@ -71,6 +71,7 @@ def stream(
             strict=session.strict,
             parse_cursor=collection.parse_cursor,
             trust=_trust_of(session, collection.path),
+            request=first if link is None else None,
         ),
         read_ahead=read_ahead,
     )

@@ -33,16 +33,36 @@ class Cursor(Protocol):
         """Whether the page would lie beyond the end of a collection with so many items."""
 
 
+@attrs.frozen
+class FirstPage:
+    """What the first page of a stream carried."""
+
+    request: str = attrs.field(repr=False)
+    """The path and query by which it was requested."""
+    second: Cursor = attrs.field(repr=False)
+    size: tuple[int, int] | None
+    """Of the collection and of a page, as far as the API has told."""
+
+
 @attrs.define
 class Trust:
     """Experience with guessing the links of a collection, shared by all of its streams."""
 
-    right: bool = False
-    """Whether the latest verified guess was right."""
+    right: bool | None = None
+    """Whether the latest verified guess was right; None before the first one."""
+    first_page: FirstPage | None = None
+    """The latest that arrived."""
+    repeatable: bool = True
+    """Whether the same first request was always answered with the same link."""
 
     def guesses(self, read_ahead: int) -> int:
         """Return how many guesses a new stream may have in flight before one of its own is verified."""
         return max(1, read_ahead) if self.right else 1
+
+    def expect(self, request: str | None) -> FirstPage | None:
+        """Return what the response to a first request will carry, if guessing from it has proved right before."""
+        known = self.first_page if self.right and self.repeatable else None
+        return known if known is not None and known.request == request else None
 
 
 CursorStyle = Callable[[str], Cursor | None]

@@ -63,6 +63,8 @@ class PageSource(Generic[T]):
     """How links to further pages are guessed."""
     trust: Trust = attrs.field(factory=Trust)
     """Experience with guesses in this collection."""
+    request: str | None = attrs.field(default=None, repr=False)
+    """Path and query of the first page, by which the link that it carries is remembered; None: it is not."""
 
 
 class Pager(Generic[T]):
@@ -154,6 +156,7 @@ class Pager(Generic[T]):
             most=most,
             parse_cursor=source.parse_cursor,
             trust=source.trust,
+            request=source.request,
         )
         self._prefetchers.add(prefetcher)
         return _Reader(source, prefetcher)

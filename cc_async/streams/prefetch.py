@@ -17,7 +17,7 @@ import attrs
 from cc_async.codec.decode import Envelope
 from cc_async.errors import ClientClosedError, PaginationError
 from cc_async.limits.protocol import Turn
-from cc_async.streams.cursor import Cursor, CursorStyle, PageNumberCursor, Trust
+from cc_async.streams.cursor import Cursor, CursorStyle, FirstPage, PageNumberCursor, Trust
 from cc_async.wire.links import without_query
 
 _LOG = logging.getLogger("cc_async")
@@ -88,6 +88,7 @@ class Prefetcher:
         most: int | None = None,
         parse_cursor: CursorStyle = PageNumberCursor.parse,
         trust: Trust | None = None,
+        request: str | None = None,
     ) -> None:
         self.abandoned = False
         self._fetch_page = fetch_page
@@ -108,7 +109,11 @@ class Prefetcher:
         self._seen = {start}
         self._started = 0
         self._empty_pages = 0  # in a row
-        self._size: tuple[int, int] | None = None  # of the collection and of a page, as far as the API has told
+        self._request = request
+        expected = self._trust.expect(request)
+        # The guess for the link of a first page that has not arrived; the sizes of the collection and of a page.
+        self._second = None if expected is None else expected.second
+        self._size = None if expected is None else expected.size
 
     async def head(self) -> tuple[RawPage, str | None] | None:
         """Return the next page and its link, None at the end; it stays the next one until `advance`."""
@@ -173,6 +178,7 @@ class Prefetcher:
             self._unread = link = None
             try:
                 link = self._link_of(last)
+                self._remember(last, link)
             except Exception as error:  # noqa: BLE001  # in a callback it would be lost: the consumer gets it
                 self._errors.append(error)
             if link is None:
@@ -212,6 +218,11 @@ class Prefetcher:
             self._size = envelope.total, len(envelope.items)
         return link
 
+    def _remember(self, fetch: _Fetch, link: str | None) -> None:
+        if fetch.first and self._request is not None:
+            cursor = self._parse_cursor(link) if link else None
+            self._trust.first_page = None if cursor is None else FirstPage(self._request, cursor, self._size)
+
     def _count_empty(self, link: str, *, empty: bool) -> None:
         self._empty_pages = self._empty_pages + 1 if empty else 0
         if self._empty_pages == _EMPTY_PAGES_WARNED:
@@ -237,8 +248,9 @@ class Prefetcher:
             self._guesses = min(self._read_ahead, self._guesses * 2)
             self._trust.right = True
         else:
-            self._guesses = 1 if guess.cursor.resembles(link) else 0
-            self._trust.right = False
+            recalled = guess.cursor is self._second  # such a guess does not show whether pages are numbered
+            self._guesses = 1 if recalled or guess.cursor.resembles(link) else 0
+            self._trust.right, self._trust.repeatable = False, self._trust.repeatable and not recalled
             self._link = link
             self._drop_guesses()
 
@@ -260,10 +272,10 @@ class Prefetcher:
         if self._link is not None or not self._confirmed:
             return None
         known, newest = self._confirmed[-1], (self._speculative or self._confirmed)[-1]
-        if known.cursor is None or newest.cursor is None or newest.doomed:
+        guess = newest.cursor.following() if newest.cursor else self._second if newest.first else None
+        if guess is None or newest.doomed:
             return None
-        guess = newest.cursor.following()
-        if self._size is not None and not known.cursor.is_beyond(*self._size):
+        if self._size is not None and not (known.cursor and known.cursor.is_beyond(*self._size)):
             allowed = not guess.is_beyond(*self._size)
         else:
             allowed = len(self._speculative) < _BLIND
@@ -307,6 +319,8 @@ class Prefetcher:
         # Identified by its turn: a finished task keeps its arguments, so the fetch would keep itself alive.
         fetch = next((fetch for fetch in (*self._confirmed, *self._speculative) if fetch.turn is turn), None)
         if fetch is not None and not self._ended:
+            if fetch.first:
+                self._second = None  # the first page may be long in coming, and guesses would be sent in vain
             self._drop_guesses(after=fetch)
             self._fill()
 

@@ -66,10 +66,13 @@ async def test_another_cursor_style_is_one_small_class() -> None:
     assert asyncio.get_running_loop().time() < 10  # 20, link by link
 
 
-async def _read(api: MemoryApi, trust: Trust) -> float:
+TEN = Book(sizes=[2] * 10, totals={1: 20})
+
+
+async def _read(api: MemoryApi, trust: Trust, request: str = "/contacts") -> float:
     began = asyncio.get_running_loop().time()
     pager = api.pager(size=2)
-    pager._source = attrs.evolve(pager._source, trust=trust)
+    pager._source = attrs.evolve(pager._source, trust=trust, request=request)
     await pager.collect()
     return asyncio.get_running_loop().time() - began
 
@@ -90,8 +93,55 @@ async def test_the_second_stream_over_a_collection_need_not_prove_its_guesses_ag
     assert await _read(_limited(), trust) <= 1.12 * ideal
     assert trust.right
     api = _limited()
-    assert await _read(api, trust) <= 1.07 * ideal
+    assert await _read(api, trust) <= 1.06 * ideal
     assert len(api.sent) == 48
+
+
+@in_virtual_time
+async def test_guesses_before_the_first_page_arrives_need_the_same_request_as_before() -> None:
+    trust = Trust()
+    await _read(MemoryApi.of(TEN), trust)
+    for request, sent in (("/other", 1), ("/other", 10), ("/contacts", 1)):
+        api = MemoryApi.of(TEN)
+        reading = asyncio.ensure_future(_read(api, trust, request))
+        await asyncio.sleep(0.5)
+        assert len(api.sent) == sent
+        await reading
+        assert len(api.sent) == 10
+
+
+@in_virtual_time
+async def test_a_remembered_link_that_proves_wrong_costs_requests_once_and_no_item() -> None:
+    """As with cursors that carry the time of their request: the numbers can be guessed, but not the rest."""
+    trust, wasted = Trust(), []
+    for style in ("page numbers", "short numbers") * 2:
+        book = attrs.evolve(TEN, style=style)
+        api = MemoryApi.of(book)
+        pager = api.pager(size=2)
+        pager._source = attrs.evolve(pager._source, trust=trust, request="/contacts")
+        assert await pager.collect() == book.items
+        wasted.append(len(api.sent) - 10)
+        assert trust.right
+    assert wasted == [0, 9, 0, 0]
+
+
+@in_virtual_time
+async def test_a_first_page_that_is_sent_again_holds_the_guesses_back() -> None:
+    trust = Trust()
+    await _read(MemoryApi.of(TEN), trust)
+    api = MemoryApi.of(TEN, faults={1: 2}, limiter=RateLimiter())
+    assert await _read(api, trust) < 60
+    assert len(api.sent) <= 10 + 9 + 2
+
+
+@in_virtual_time
+async def test_a_collection_that_shrank_to_one_page_is_not_guessed_beyond_it_again() -> None:
+    trust, one = Trust(), attrs.evolve(TEN, sizes=[2], totals={1: 2}, beyond="poison")
+    await _read(MemoryApi.of(TEN), trust)
+    await _read(MemoryApi.of(one), trust)
+    api = MemoryApi.of(one)
+    await _read(api, trust)
+    assert api.sent == [None]
 
 
 @in_virtual_time
