@@ -1,4 +1,4 @@
-"""Every Python block of the README runs as it stands, against the sandbox."""
+"""Every Python block of the README and of the guide runs as it stands, against the sandbox."""
 
 import ast
 import asyncio
@@ -16,7 +16,9 @@ import pytest
 from cc_async import ConstantContact, CreateContactRequest, CreateOrUpdateContactRequest, OAuth2, RateLimiter
 from cc_async.sandbox import Sandbox
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "cc_async" / "guide.md").read_text(encoding="utf-8")
 COMMANDS = [
     'python -m pip install ".[cli]" && python -m cc_async demo',
     "python -m pip install nox && nox -s tests",
@@ -25,7 +27,7 @@ COMMANDS = [
 
 def blocks() -> Iterator[Any]:
     """Each fenced Python block outside the recipes, under the heading it stands below."""
-    text = re.sub(r"<!-- recipes:begin -->.*<!-- recipes:end -->", "", README, flags=re.DOTALL)
+    text = README + re.sub(r"<!-- recipes:begin -->.*<!-- recipes:end -->", "", GUIDE, flags=re.DOTALL)
     heading, number = "", 0
     pattern = r"^#+ (?P<heading>[^\n]+)$|^```python\n(?P<code>.*?)^```$"
     for match in re.finditer(pattern, text, re.MULTILINE | re.DOTALL):
@@ -122,6 +124,21 @@ async def test_the_code_of_the_readme_runs_as_it_stands(
 def test_the_readme_names_the_two_commands() -> None:
     fenced = re.findall(r"^```sh\n(.*?)\n```$", README, re.MULTILINE | re.DOTALL)
     assert fenced == COMMANDS
+
+
+def test_the_readme_can_be_read_in_five_minutes() -> None:
+    assert len(README.splitlines()) < 450
+
+
+@pytest.mark.parametrize("text", [README, GUIDE], ids=["readme", "guide"])
+def test_links_within_the_repository_lead_somewhere(text: str) -> None:
+    for path, heading in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", text):
+        near = ROOT if text is README else ROOT / "cc_async"
+        assert (near / path).exists()
+        linked = (near / path).read_text(encoding="utf-8") if path.endswith(".md") else text
+        headings = re.findall(r"^#+ (.+)$", linked, re.MULTILINE)
+        anchors = [re.sub(r"[^\w -]", "", name).lower().replace(" ", "-") for name in headings]
+        assert not heading or heading in anchors
 
 
 def test_the_everyday_tasks_are_numbered() -> None:

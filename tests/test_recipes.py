@@ -1,4 +1,4 @@
-"""The recipes of the README run as they stand there."""
+"""The recipes of the guide run as they stand there."""
 
 import ast
 import asyncio
@@ -20,8 +20,8 @@ from support.sandbox_contract import until
 from cc_async import ConstantContact, RateLimiter
 from cc_async.sandbox import Sandbox
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-RECIPES = re.search(r"<!-- recipes:begin -->(.*)<!-- recipes:end -->", README, re.DOTALL)
+GUIDE = (Path(__file__).parent.parent / "cc_async" / "guide.md").read_text(encoding="utf-8")
+RECIPES = re.search(r"<!-- recipes:begin -->(.*)<!-- recipes:end -->", GUIDE, re.DOTALL)
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", RECIPES[1] if RECIPES else "", re.MULTILINE | re.DOTALL)
 POINTED_AT_THE_SANDBOX = """
 import os, runpy, sys
@@ -247,7 +247,7 @@ def _pointed_at_the_sandbox(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> No
 
 def run_block(name: str) -> dict[str, Any]:
     names: dict[str, Any] = {"__name__": "recipe"}
-    exec(compile(recipe(name), name, "exec"), names)  # noqa: S102  # the README is ours
+    exec(compile(recipe(name), name, "exec"), names)  # noqa: S102  # the guide is ours
     return names
 
 
