@@ -66,7 +66,7 @@ def _run(given: argparse.Namespace) -> int:
         complain("stopped")
         return exits.INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has enough; the interpreter's own last flush must not fail on it again.
+        # The reader has closed the pipe; the last flush of the interpreter must not fail because of that.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exits.FAILED
     except CommandError as error:

@@ -1,4 +1,4 @@
-"""`demo`: the client at work on the local server, one step after the other."""
+"""`demo`: shows the client at work with a local server, step by step."""
 
 import argparse
 import asyncio
@@ -45,7 +45,7 @@ R = TypeVar("R", bound=_HasStatus)
 
 @attrs.frozen(kw_only=True)
 class _Demo:
-    """What every step needs."""
+    """The state of the demo."""
 
     console: Console
     box: Sandbox
@@ -56,20 +56,20 @@ class _Demo:
     daily: int
 
     async def step(self, name: str, method: str, call: Awaitable[R], tell: Callable[[R], str]) -> R:
-        """Await one call of the client and tell in a line what came of it."""
+        """Await one call of the client, and print a line about its result."""
         began = time.perf_counter()
         response = await call
         self.line(name, f"{method} {response.status}", tell(response), began)
         return response
 
     def line(self, name: str, http: str, text: str, began: float) -> None:
-        """Tell of one thing done."""
+        """Print a line about one completed step."""
         duration = f"{(time.perf_counter() - began) * 1e3:,.0f} ms"
         show.row(self.console, (name, "cyan", 16), (http, "dim", 10), (text, "", None), (f"{duration:>8}", "green", 8))
 
     @property
     def used(self) -> int:
-        """Requests that the client counts against the day's quota."""
+        """Requests that the client counts against the daily quota."""
         return self.daily - (self.limiter.remaining_today or 0)
 
 
@@ -91,7 +91,7 @@ class _Imported:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Tell the whole story."""
+    """Run all steps."""
     console = show.console()
     with _export_file(given.export) as file:
         box = Sandbox(
@@ -253,7 +253,7 @@ async def _import(demo: _Demo, count: int) -> _Imported:
 
 
 async def _watch(run: Import, count: int, advance: show.Advance) -> None:
-    """Show how far an import is: each row is read, handed over, and finished."""
+    """Show the progress of an import: rows read, sent and finished."""
     while True:
         progress = run.progress
         advance(progress.rows_read + progress.handed_over + progress.finished, 3 * count, _import_standing(run))
@@ -301,7 +301,7 @@ def _import_facts(imported: _Imported | None) -> list[tuple[str, str]]:
 
 @contextmanager
 def _export_file(path: str | None) -> Iterator[IO[bytes]]:
-    """The file that was asked for, or a new one, which an interrupted demo takes away again."""
+    """Yield the requested file, or a new one, which is removed if the demo is interrupted."""
     if path is not None:
         with Path(path).open("wb") as file:
             yield file

@@ -6,7 +6,7 @@ import functools
 
 from cc_async.sandbox import Sandbox
 
-_say = functools.partial(print, flush=True)  # unbuffered: whoever reads a pipe waits for the address
+_say = functools.partial(print, flush=True)  # unbuffered: a program that reads a pipe waits for the address
 
 
 def run(given: argparse.Namespace) -> int:

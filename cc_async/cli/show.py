@@ -1,4 +1,4 @@
-"""What the commands draw with: rich where it is a terminal, plain lines where it is not."""
+"""Output of the commands: with rich on a terminal, in plain lines elsewhere."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +13,7 @@ from rich.text import Text
 from cc_async.cli.text import printable
 
 Advance: TypeAlias = Callable[[int, int, str], None]
-"""Told how much is done, of how much in all, and what to write beside it."""
+"""Takes the amount done, the total, and the text to show beside it."""
 _BAR = 36
 _PLAIN_STEPS = 10
 _PIPE_WIDTH = 1_000
@@ -26,13 +26,13 @@ def console(*, wide_pipe: bool = False) -> Console:
 
 
 def heading(console: Console, text: str) -> None:
-    """Begin a chapter."""
+    """Print a heading."""
     console.print()
     console.print(Text(text, style="bold"))
 
 
 def row(console: Console, *cells: tuple[str, str, int | None]) -> None:
-    """Print one line of cells, each a text, a style and a width; the one without a width takes what is left."""
+    """Print one line of cells, each a text, a style and a width; the one without a width takes the rest."""
     line = Table.grid(padding=(0, 2, 0, 0), expand=True)
     line.add_column(width=0)
     for _, style, width in cells:
@@ -42,7 +42,7 @@ def row(console: Console, *cells: tuple[str, str, int | None]) -> None:
 
 
 def bars(console: Console, figures: Iterable[tuple[str, int]]) -> None:
-    """Draw every figure with its share of their sum, and a bar beside it."""
+    """Draw each figure with its share of the total, and a bar."""
     known = dict(figures)
     total, longest = max(sum(known.values()), 1), max(*known.values(), 1)
     block = "#" if console.options.ascii_only else "█"
@@ -59,7 +59,7 @@ def bars(console: Console, figures: Iterable[tuple[str, int]]) -> None:
 
 @contextmanager
 def progress(console: Console) -> Iterator[Advance]:
-    """A live bar on a terminal; elsewhere a line for every tenth."""
+    """Show a live progress bar on a terminal, and elsewhere a line for every tenth."""
     if not console.is_interactive:
         yield _plain(console)
         return

@@ -4,10 +4,10 @@ import sys
 
 
 def complain(message: object) -> None:
-    """Tell on stderr, in one line, what went wrong."""
+    """Print an error on stderr, in one line."""
     print(f"cc-async: {printable(' '.join(str(message).split()))}", file=sys.stderr)  # noqa: T201  # it is a command
 
 
 def printable(text: str) -> str:
-    """The text without control characters, by which a name or an error could steer the terminal."""
+    """Remove control characters, with which a name or an error could control the terminal."""
     return "".join(char if char.isprintable() else "�" for char in text)

@@ -1,4 +1,4 @@
-"""Repeatable chance: every identifier, token, contact and delay of a sandbox follows from its seed."""
+"""Reproducible randomness: every identifier, token, contact and delay of a sandbox follows from its seed."""
 
 from collections.abc import Sequence
 from random import Random

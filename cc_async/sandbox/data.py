@@ -7,7 +7,7 @@ from .table import Table
 
 
 class Data:
-    """What all nouns of the API read and write; it knows no rules."""
+    """The data that all services read and write, without their rules."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

@@ -131,7 +131,7 @@ class Faults:
     def due(self, method: str, path: str, query: str, *, refusals: bool) -> list[Fault]:
         """Return the faults that apply to this request, and count them: all delays and at most one other.
 
-        The gateway asks first, for `refusals` only, so that what it refuses spends no other fault.
+        The gateway asks first, for `refusals` only, so that a request it refuses consumes no other fault.
         """
         due: list[Fault] = []
         for fault, seen in self._ordered:

@@ -1,4 +1,4 @@
-"""Contacts made from a seed: each one can be made alone, and is the same every time."""
+"""Contacts generated from a seed; each can be generated alone, and always in the same way."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -53,7 +53,7 @@ _WITHOUT_EMAIL = 0.02
 
 @attrs.frozen
 class Entry:
-    """What the table can search by."""
+    """The searchable part of a contact."""
 
     contact_id: str
     email: str  # in lower case; empty where there is none

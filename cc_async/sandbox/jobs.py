@@ -1,4 +1,4 @@
-"""Bulk jobs: a queue of work that is applied as time passes, and the activities that tell of it."""
+"""Bulk jobs: a queue of work that is applied as time passes, and its activities."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
@@ -52,7 +52,7 @@ class Jobs:
         self.all: list[Job] = []
 
     def add(self, work: Work, total: int, counters: dict[str, int] | None = None, **details: Any) -> Job:
-        """Queue a job; raises Refused (429) where too many are queued."""
+        """Queue a job; raises Refused (429) if too many are queued."""
         if len(self._unfinished()) >= self._settings.job_queue:
             raise QueueFull
         job = Job(
@@ -76,7 +76,7 @@ class Jobs:
         return [job for job in reversed(self.all) if job.created > since]
 
     def step(self) -> bool:
-        """Do one slice of the work that is due by now; tell whether there may be more."""
+        """Do one slice of the work that is due; return whether there may be more."""
         now, unfinished = self._data.now(), self._unfinished()
         running = [job for job in unfinished if job.started is not None]
         for job in running:
@@ -94,7 +94,7 @@ class Jobs:
         return True
 
     def finish(self) -> None:
-        """Complete every job now, whatever its duration."""
+        """Complete every job now, regardless of its duration."""
         while unfinished := self._unfinished():
             job = unfinished[0]
             job.started = self._data.now() if job.started is None else job.started

@@ -11,7 +11,7 @@ Shape: TypeAlias = Literal["array", "object", "message", "html", "empty", "oauth
 
 @attrs.frozen
 class Response:
-    """One HTTP response, before it is compressed or spoiled; a large one is a stream of `chunks`."""
+    """One HTTP response, before compression and faults; a large one is a stream of `chunks`."""
 
     status: int
     body: bytes = b""

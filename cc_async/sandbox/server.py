@@ -280,7 +280,7 @@ class Sandbox(Settings):
 
     def _service(self, call: Call, endpoint: str) -> Response:
         if endpoint == "api":
-            return self._api.answer(attrs.evolve(call, path=call.path.removeprefix("/v3")))
+            return self._api.respond(attrs.evolve(call, path=call.path.removeprefix("/v3")))
         if endpoint == "authorize":
             return self.oauth.authorize(call.query)
         try:

@@ -1,1 +1,1 @@
-"""What people want of bulk activities: imports, exports and changes of any number of contacts."""
+"""Imports, exports and changes of any number of contacts through bulk activities."""

@@ -1,4 +1,4 @@
-"""Changes any number of contacts by their ids, as jobs of 500."""
+"""Change any number of contacts by their ids, in jobs of 500."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import aclosing
@@ -17,23 +17,23 @@ from cc_async.resources.bulk.jobs import BulkJob, JobRunner, state_of
 Ids: TypeAlias = Iterable[str] | AsyncIterable[str]
 
 MOST_IDS = 500
-"""Contact ids that one job takes at most."""
+"""The most contact ids in one job."""
 
 
 @attrs.frozen(kw_only=True)
 class BulkOutcome:
-    """What became of one job for up to 500 contacts. Positions count the ids given from 0."""
+    """The outcome of one job for up to 500 contacts. Positions count the given ids from 0."""
 
     first: int
     last: int
     contact_ids: tuple[str, ...] = attrs.field(repr=lambda ids: f"<{len(ids)} ids>")
     state: Literal["done", "partial", "failed", "unknown"]
-    """partial: completed with errors. unknown: the job may have been started, but nothing more is known of it."""
+    """partial: completed with errors. unknown: the job may have been started, but its outcome is unknown."""
     activity: Activity | None = None
     errors: tuple[str, ...] = ()
     """The provider's own error messages."""
     error: Exception | None = None
-    """Why the job was not started, or why nothing is known of it."""
+    """Why the job was not started, or why its outcome is unknown."""
 
 
 @attrs.frozen
@@ -43,10 +43,10 @@ class _Slice:
 
 
 class BulkChange:
-    """A change of many contacts under way: iterate over it, once, for a `BulkOutcome` a job.
+    """A change of many contacts; iterate over it, once, to get a `BulkOutcome` for each job.
 
-    Nothing happens but while the next outcome is awaited. Leaving early does not cancel jobs that the provider has
-    accepted; `unfinished` tells which these are.
+    It makes progress only while the next outcome is awaited. Leaving early does not cancel jobs that the provider has
+    accepted: see `unfinished`.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class BulkChange:
 
     @property
     def unfinished(self) -> tuple[BulkOutcome, ...]:
-        """The jobs that the provider has accepted and that were not seen to end, as they were last seen."""
+        """The latest known state of the jobs that the provider has accepted and that are not known to have ended."""
         return tuple(map(_outcome, self._runner.running))
 
     def __aiter__(self) -> Self:
@@ -78,7 +78,7 @@ class BulkChange:
         return await anext(self._outcomes)
 
     async def aclose(self) -> None:
-        """End the iteration; jobs that the provider has accepted go on there."""
+        """Stop the iteration; jobs that the provider has accepted continue there."""
         await self._outcomes.aclose()
 
     async def __aenter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Exports contacts through a job: starts it, waits for it, and reads the file it leaves."""
+"""Export contacts through a bulk job: start it, wait for it, and read its file."""
 
 import codecs
 import csv
@@ -16,17 +16,17 @@ from cc_async.errors import ActivityFailedError, DecodeError, NotFoundError, Tra
 from cc_async.models.activities import Activity
 
 _NOT_THERE_YET = (1.0, 2.0, 4.0, 8.0)
-"""Seconds before each further try where the file of a completed export is not found."""
+"""Seconds before each further attempt if the file of a completed export is not found yet."""
 _DOWNLOADS = 5
 """How often the file is downloaded if the connection breaks before its end."""
 _LONGEST_RECORD = 10_000_000
-"""Characters of one record, beyond which a quotation mark was surely not closed."""
+"""Characters of one record, beyond which a quotation mark must be missing."""
 _CHUNK = 1_000_000
 """Bytes that are written to disk at a time."""
 
 
 class Steps(Protocol):
-    """What an export needs of the API."""
+    """The requests of an export."""
 
     async def start(self) -> Activity:
         """Start the job."""
@@ -37,7 +37,7 @@ class Steps(Protocol):
         ...
 
     def download(self, file_id: str) -> AsyncGenerator[bytes]:
-        """The file of a completed export."""
+        """Return the file of a completed export."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -49,9 +49,9 @@ class Export:
     """An export under way: iterate over its rows, or save it to a file.
 
     Each row is a dict by the header of the file, as the provider writes it: "Email address", "First name", labels of
-    custom fields. Which columns there are depends on the data, and there is no contact id among them. The job is
-    started when the first row is asked for, or by `save`. `activity` identifies it, so that another process can go on
-    with `contacts.export(activity=...)`. Leaving early does not cancel the job.
+    custom fields. The columns depend on the data, and never include a contact id. The job is started when the first row
+    is requested, or by `save`. `activity` identifies it, so that another process can continue with
+    `contacts.export(activity=...)`. Leaving early does not cancel the job.
     """
 
     def __init__(self, steps: Steps, *, activity: str | Activity | None, timeout: float | None) -> None:
@@ -63,7 +63,7 @@ class Export:
 
     @property
     def activity(self) -> Activity | None:
-        """The job as it was last seen; None before it was started."""
+        """The latest known state of the job; None before it is started."""
         return self._activity
 
     def __aiter__(self) -> AsyncGenerator[dict[str, str]]:
@@ -81,10 +81,10 @@ class Export:
             await self._rows.aclose()
 
     async def wait(self) -> Activity:
-        """Start the job unless it was started, and wait until its file is there.
+        """Start the job if necessary, and wait until its file exists.
 
         Raises:
-            ActivityTimeoutError: It did not end within `timeout` seconds; it goes on, and can be waited for again.
+            ActivityTimeoutError: It did not end within `timeout` seconds; it continues, so call `wait` again.
             ActivityFailedError: It ended without a file.
 
         """
@@ -96,15 +96,15 @@ class Export:
         return self._activity
 
     async def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the file as the provider gives it, byte for byte; an existing one is replaced as a whole.
+        """Save the file of the provider byte for byte, replacing an existing file atomically.
 
-        The file appears under its name when it is complete: a connection that breaks before makes this download it
-        again, and an error or a cancellation leaves nothing behind. Memory stays small whatever its size.
+        The file appears under its name once it is complete: if the connection breaks, it is downloaded again, and an
+        error or a cancellation leaves nothing behind. Memory is bounded for files of any size.
 
         Raises:
             OSError: The file cannot be written.
-            TransportError: The connection broke again and again.
-            NotFoundError: The provider does not keep the file any longer.
+            TransportError: The connection broke repeatedly.
+            NotFoundError: The provider no longer has the file.
 
         """
         target = Path(path)
@@ -155,7 +155,7 @@ class Export:
                 return
 
     async def _open(self) -> AsyncGenerator[bytes]:
-        """The chunks of the file, once it is there."""
+        """Wait for the file and yield its chunks."""
         if self._activity is None or self._activity.file_export_id is None:
             raise DecodeError("The completed export does not name its file.", path="$._links.results.href")
         pauses = iter(_NOT_THERE_YET)
@@ -163,7 +163,7 @@ class Export:
             try:
                 async with aclosing(self._steps.download(self._activity.file_export_id)) as chunks:
                     async for chunk in chunks:
-                        pauses = iter(())  # it was there, so it will not come any more
+                        pauses = iter(())  # it existed before, so waiting is useless
                         yield chunk
             except NotFoundError:
                 pause = next(pauses, None)
@@ -187,10 +187,10 @@ async def _store(chunks: AsyncIterator[bytes], file: IO[bytes]) -> None:
 
 
 async def records(chunks: AsyncIterator[bytes]) -> AsyncGenerator[list[str]]:
-    """The records of a CSV file, as its bytes come; quoted line breaks belong to their field.
+    """Parse the records of a CSV file from chunks of bytes; quoted line breaks belong to their field.
 
     Raises:
-        DecodeError: It is not UTF-8, or a quotation mark is not closed.
+        DecodeError: The file is not UTF-8, or a quotation mark is not closed.
 
     """
     decoder = codecs.getincrementaldecoder("utf-8-sig")()

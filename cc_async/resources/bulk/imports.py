@@ -35,17 +35,17 @@ T = TypeVar("T")
 Rows: TypeAlias = Iterable[Row] | AsyncIterable[Row]
 
 MOST_ROWS = 39_999
-"""One less than the API takes, because it is not documented whether a header counts."""
+"""One less than the API accepts, because it is undocumented whether a header counts."""
 MOST_BYTES = 4_000_000
-"""What 4 MB are at least."""
+"""4 MB in the smallest interpretation."""
 _BATCH = 500
-"""Rows encoded before the event loop may run: about a millisecond."""
+"""Rows that are encoded before the event loop runs again: about a millisecond."""
 _LINE = re.compile(r"\bline\s+(\d{1,6})\b", re.IGNORECASE)
 
 
 @attrs.frozen(kw_only=True)
 class ImportOptions:
-    """How an import runs, as `contacts.import_many` describes it."""
+    """The options of an import; see `contacts.import_many`."""
 
     list_ids: tuple[str, ...]
     jobs: int
@@ -59,11 +59,11 @@ class ImportOptions:
 
 
 class Import:
-    """An import under way: iterate over it, once, for an `ImportOutcome` a job.
+    """An import; iterate over it, once, to get an `ImportOutcome` for each job.
 
-    Nothing happens but while the next outcome is awaited. All rows are read and checked before the first job is sent;
-    meanwhile they lie in a temporary file, about as large as the rows are as JSON. Leaving early never cancels what
-    the provider has accepted: `progress.handed_over` and `unfinished` tell what that is.
+    It makes progress only while the next outcome is awaited. All rows are read and checked before the first job is
+    sent; meanwhile they are kept in a temporary file, about as large as the rows in JSON. Leaving early never cancels
+    the jobs that the provider has accepted: see `progress.handed_over` and `unfinished`.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Import:
 
     @property
     def progress(self) -> ImportProgress:
-        """How far the import has come."""
+        """The progress of the import."""
         running = self._runner.running
         return attrs.evolve(
             self._progress,
@@ -113,9 +113,9 @@ class Import:
 
     @property
     def unfinished(self) -> tuple[ImportOutcome, ...]:
-        """The jobs that the provider has accepted and that were not seen to end, as they were last seen.
+        """The latest known state of the jobs that the provider has accepted and that are not known to have ended.
 
-        Their rows are handed over: do not give them again, but wait for the activity with `activities.wait`.
+        Their rows are handed over: do not import them again, but wait for the activity with `activities.wait`.
         """
         return tuple(self._outcome(job) for job in self._runner.running)
 
@@ -131,7 +131,7 @@ class Import:
         return await anext(self._outcomes)
 
     async def aclose(self) -> None:
-        """End the import; jobs that the provider has accepted go on there."""
+        """Stop the import; jobs that the provider has accepted continue there."""
         await self._outcomes.aclose()
 
     async def __aenter__(self) -> Self:
@@ -218,7 +218,7 @@ class Import:
         )
 
     async def _verify(self, spool: Spool) -> tuple[str, ...]:
-        """The addresses that are not on the first list, to which every row should have been added."""
+        """Find the addresses that are not on the first list, to which every row should have been added."""
         arrived = array("q")
         async for address in self._addresses_on(self._options.list_ids[0]):
             arrived.append(hash(address.strip().casefold()))
@@ -229,7 +229,7 @@ class Import:
 
 
 class _FieldsNeeded(Exception):  # noqa: N818  # never leaves this module
-    """Raised at the first key that may be a custom field: then the account's fields are asked for."""
+    """Raised at the first key that may be a custom field, so that the fields of the account are requested."""
 
 
 async def _in_slices(steps: Generator[None, None, T]) -> T:
@@ -259,7 +259,7 @@ async def _batches(rows: Rows) -> AsyncGenerator[list[Row]]:
 
 
 def __messages_by_row(errors: Iterable[str], positions: "array[int]") -> Mapping[int, tuple[str, ...]]:
-    """The messages that name a line of the job, by the position of its row; the header is line 1."""
+    """Group the messages that name a line of the job by the position of its row; the header is line 1."""
     found: dict[int, tuple[str, ...]] = {}
     for message in errors:
         line = _LINE.search(message)
@@ -270,7 +270,7 @@ def __messages_by_row(errors: Iterable[str], positions: "array[int]") -> Mapping
 
 
 def _messages_by_row(errors: Iterable[str], positions: "array[int]") -> Mapping[int, tuple[str, ...]]:
-    """The messages that name a line of the job, by the position of its row; the header is line 1."""
+    """Group the messages that name a line of the job by the position of its row; the header is line 1."""
     found: dict[int, tuple[str, ...]] = {}
     for message in errors:
         line = _LINE.search(message)

@@ -1,4 +1,4 @@
-"""Runs bulk jobs: starts them, follows them, and looks for those whose response was lost before sending them again."""
+"""Run bulk jobs: start and follow them, and look for those whose response was lost before repeating them."""
 
 import asyncio
 import itertools
@@ -31,19 +31,19 @@ SpecT = TypeVar("SpecT")
 SpecT_contra = TypeVar("SpecT_contra", contravariant=True)
 _LOG = logging.getLogger("cc_async")
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-"""Seconds between two looks at a job; the last one repeats."""
+"""Seconds between two polls of a job; the last one repeats."""
 _QUEUE_PAUSES = (30.0, 60.0, 120.0, 300.0)
-"""Seconds between attempts to hand over a job while the account's queue is full; the last one repeats."""
+"""Seconds between attempts to start a job while the queue of the account is full; the last one repeats."""
 _LOOKS = (0.0, 2.0, 5.0)
-"""Seconds before each look for a job whose response was lost; if none shows it, the job is sent again."""
+"""Seconds before each search for a job whose response was lost; if none finds it, the job is sent again."""
 _SENDINGS = 3
-"""How often one job is sent if all its responses are lost and no look finds it."""
+"""How often a job is sent at most if all its responses are lost and no search finds it."""
 _DOUBT = 300.0
-"""Seconds to wait for the counters that tell whether a job in the list is the lost one."""
+"""Seconds to wait for the counters that show whether a job in the list is the lost one."""
 _REFUSALS = {400, 404, 409, 413, 415, 422}
-"""Statuses that refuse one job, not every further one."""
+"""Statuses that affect one job only, not all further ones."""
 _SLACK = timedelta(seconds=3)
-"""By how much the time of a job may lie before the response that preceded it: HTTP dates have whole seconds."""
+"""Tolerance between the time of a job and of an earlier response: HTTP dates have whole seconds."""
 
 
 @attrs.frozen
@@ -62,70 +62,70 @@ def _recent(turn: Turn) -> Call[list[Activity]]:
 
 
 def poll_pauses() -> Iterator[float]:
-    """The seconds to wait before each look at a job."""
+    """Yield the seconds to wait before each poll of a job."""
     return itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1]))
 
 
 @attrs.define(eq=False)
 class BulkJob(Generic[SpecT]):
-    """One job, from before it is sent until it has ended."""
+    """The state of one job, from before it is sent until it has ended."""
 
     spec: SpecT
     """What the job is for."""
     call: Callable[[], Call[Activity]]
     """Builds the request that starts it."""
     items: int
-    """How many rows or ids it holds, by which it is recognised in the list of activities."""
+    """The number of its rows or ids, by which it is recognised in the list of activities."""
     activity: Activity | None = None
-    """The job as it was last seen."""
+    """The latest known state."""
     error: ConstantContactError | None = None
-    """Why the job was not started, or why nothing more is known of it."""
+    """Why the job was not started, or why its outcome is unknown."""
     unknown: bool = False
-    """The job may have been started or be running still, but nothing more can be said."""
+    """Whether the job may have been started or may still run, but its outcome is unknown."""
     deadline: float = math.inf
     next_look: float = 0.0
     pauses: Iterator[float] = attrs.field(factory=poll_pauses, repr=False)
 
     def give_up(self, error: ConstantContactError, *, unknown: bool = False) -> None:
-        """Note why the job was not started, or is not followed any longer."""
+        """Record why the job was not started, or is no longer followed."""
         self.error, self.unknown = error, unknown
 
 
 @attrs.frozen
 class Recollection:
-    """What a journal knows of a job that an earlier process was about to start."""
+    """The record of a job that an earlier process was about to start."""
 
     activity_id: str | None
     """None if that process ended before it knew."""
     since: datetime | None
-    """A time of the server before the job was sent."""
+    """The time of the server before the job was sent."""
 
 
 class Journal(Protocol[SpecT_contra]):
-    """Remembers jobs beyond the end of the process."""
+    """Records jobs beyond the end of the process."""
 
     def activity_ids(self) -> Iterable[str]:
         """The ids of all jobs that were started."""
         ...
 
     def recall(self, spec: SpecT_contra) -> Recollection | None:
-        """What is remembered of a job; None if it was never about to be started."""
+        """Return the record of a job, or None if it was never about to be started."""
         ...
 
     async def about_to_start(self, spec: SpecT_contra, since: datetime | None) -> None:
-        """Remember that a job may be started from now on."""
+        """Record that a job may be started from now on."""
         ...
 
     async def started(self, spec: SpecT_contra, activity_id: str) -> None:
-        """Remember the id of a job that was started."""
+        """Record the id of a job that was started."""
         ...
 
 
 class JobRunner(Generic[SpecT]):
-    """Starts jobs in order, at most `jobs` at a time, and gives each back when it has ended.
+    """Starts jobs in order, at most `jobs` at a time, and yields each when it has ended.
 
-    Everything happens while the next ended job is awaited: there are no tasks. Closing the generator leaves the jobs
-    that were started to the provider, because the API cannot cancel them.
+    There are no tasks: it makes progress only while the next ended job is awaited. Closing the generator does not stop
+    jobs that were started, because the API cannot cancel them.
     """
 
     def __init__(
@@ -147,16 +147,16 @@ class JobRunner(Generic[SpecT]):
         self._recognised: set[str] = set()
         """Ids of jobs that are known to be ours."""
         self._clock: tuple[datetime, float] | None = None
-        """A time of the server, and the event loop's time at that moment."""
+        """A time of the server, and the corresponding time of the event loop."""
         self.running: list[BulkJob[SpecT]] = []
-        """Jobs that were started and not seen to end."""
+        """Jobs that were started and are not known to have ended."""
 
     async def run(self, jobs: AsyncIterator[BulkJob[SpecT]]) -> AsyncGenerator[BulkJob[SpecT]]:
         """Yield every job when it has ended, been refused, or can no longer be followed.
 
         Raises:
-            ConstantContactError: what would stop every further job too, such as an exhausted quota or a lost
-                authorization. Jobs in `running` go on at the provider.
+            ConstantContactError: Every further job would fail, too, as with an exhausted quota or a lost
+                authorization. Jobs in `running` continue at the provider.
 
         """
         more = True
@@ -175,7 +175,7 @@ class JobRunner(Generic[SpecT]):
     # --- starting ------------------------------------------------------------------------------------------------
 
     async def _start(self, job: BulkJob[SpecT]) -> bool:
-        """Start a job; False if it was refused, or if it is not known whether it was started."""
+        """Start a job; return False if it was refused, or may or may not have been started."""
         if self._clock is None:
             await self._take_stock()
         remembered = None if self._journal is None else self._journal.recall(job.spec)
@@ -197,7 +197,7 @@ class JobRunner(Generic[SpecT]):
         return True
 
     async def _take_stock(self) -> None:
-        """Note which jobs there are, so that one whose response is lost can be recognised as new."""
+        """Record the existing jobs, so that a job whose response is lost can be recognised as new."""
         response = await self._session.request(_recent(self._turn()))
         self._older.update(_ids(response.data))
         if self._journal is not None:
@@ -211,7 +211,7 @@ class JobRunner(Generic[SpecT]):
         return then + timedelta(seconds=asyncio.get_running_loop().time() - loop_time) - _SLACK
 
     async def _send(self, job: BulkJob[SpecT], remembered: Recollection | None) -> Activity | None:
-        """Send a job until it is accepted or refused; None then, or if it is not known whether it was started."""
+        """Send a job until it is accepted; return None if it was refused, or may or may not have been started."""
         lost: ConstantContactError | None = None if remembered is None else _never_heard()
         since = None if remembered is None else remembered.since
         sent = 0
@@ -244,7 +244,7 @@ class JobRunner(Generic[SpecT]):
                 lost = error
 
     async def _post(self, job: BulkJob[SpecT]) -> Activity:
-        """Send the request that starts a job, again as long as the account's queue is full."""
+        """Send the request that starts a job, and repeat it while the queue of the account is full."""
         for pause in itertools.chain(_QUEUE_PAUSES, itertools.repeat(_QUEUE_PAUSES[-1])):
             try:
                 return (await self._session.request(attrs.evolve(job.call(), turn=self._turn()))).data
@@ -254,10 +254,10 @@ class JobRunner(Generic[SpecT]):
         raise AssertionError("The pauses never end.")
 
     async def _find(self, job: BulkJob[SpecT], since: datetime | None, others: set[str]) -> Activity | None:
-        """The activity of a job whose response was lost, None if it was surely not started.
+        """Return the activity of a job whose response was lost, or None if it was certainly not started.
 
         Raises:
-            _AmbiguousError: there are jobs that it may be, and nothing tells which.
+            _AmbiguousError: Several jobs may be the lost one.
 
         """
         doubt_ends = asyncio.get_running_loop().time() + _DOUBT
@@ -282,7 +282,7 @@ class JobRunner(Generic[SpecT]):
     # --- following -----------------------------------------------------------------------------------------------
 
     async def _poll(self) -> None:
-        """Wait until a look at the running jobs is due, and take it."""
+        """Wait until the next poll of the running jobs is due, and do it."""
         loop = asyncio.get_running_loop()
         due = min(min(job.next_look, job.deadline) for job in self.running)
         await self._session.sleep(max(0.0, due - loop.time()))
@@ -295,7 +295,7 @@ class JobRunner(Generic[SpecT]):
                 job.give_up(ActivityTimeoutError(message, activity=job.activity), unknown=True)
 
     async def _update(self) -> None:
-        """See what has become of the running jobs: several with one request, as far as the newest 500 hold them."""
+        """Update the running jobs: several with one request, if they are among the newest 500."""
         missing = {job.activity.activity_id: job for job in self.running if job.activity is not None}
         if len(missing) > 1:
             for activity in (await self._session.request(_recent(self._turn()))).data:
@@ -314,11 +314,11 @@ class JobRunner(Generic[SpecT]):
 
 
 class _AmbiguousError(Exception):
-    """Raised where the list of activities does not tell which job is the lost one."""
+    """Raised if the list of activities does not show which job is the lost one."""
 
 
 def state_of(job: BulkJob[Any]) -> Literal["done", "partial", "failed", "unknown"]:
-    """What became of a job; completed with errors is partial, because the provider calls that completed too."""
+    """Return the outcome of a job; completed with errors is partial, because the provider calls that completed, too."""
     if job.unknown:
         return "unknown"
     activity = job.activity
@@ -350,7 +350,7 @@ def _not_before(activity: Activity, since: datetime | None) -> bool:
 
 
 def _fits(activity: Activity, items: int) -> bool | None:
-    """Whether a job holds that many rows or ids, by its own counters; None where these do not tell yet."""
+    """Whether a job has this number of rows or ids, by its counters; None if these are not available yet."""
     status = activity.status
     if status is None:
         return None

@@ -1,4 +1,4 @@
-"""Remembers in a file which jobs of an import were started, so that another process can go on with it."""
+"""A file that records which jobs of an import were started, so that another process can continue it."""
 
 import json
 import os
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class FileJournal:
-    """The journal of one import, a line of JSON an event; it holds positions and ids but no data of contacts.
+    """The journal of one import, one line of JSON per event; it holds positions and ids but no data of contacts.
 
-    A process that was killed in the middle of an import is followed by another that gives the same rows, lists and
-    journal: jobs that were started are not sent again, and what became of them is told once more. While the import
-    runs, a file of the same name with `.lock` at the end keeps others out.
+    After an import was killed, another process can continue it with the same rows, lists and journal: jobs that were
+    started are not sent again, and their outcomes are reported again. While the import runs, a file of the same name
+    that ends in `.lock` excludes others.
 
     Raises:
-        ImportJournalError: the file cannot be read or written, belongs to other rows, or is in use.
+        ImportJournalError: The file cannot be read or written, belongs to other rows, or is in use.
 
     """
 
@@ -40,7 +40,7 @@ class FileJournal:
         return [entry["activity_id"] for entry in self._jobs.values() if entry.get("activity_id")]
 
     def recall(self, spec: Job) -> Recollection | None:
-        """What is remembered of a job; None if it was never about to be started."""
+        """Return the record of a job, or None if it was never about to be started."""
         entry = self._jobs.get(spec.first)
         if entry is None:
             return None
@@ -53,11 +53,11 @@ class FileJournal:
         return Recollection(entry.get("activity_id"), None if since is None else datetime.fromisoformat(since))
 
     async def about_to_start(self, spec: Job, since: datetime | None) -> None:
-        """Remember that a job may be started from now on."""
+        """Record that a job may be started from now on."""
         await self._record(spec, {"since": None if since is None else since.isoformat()})
 
     async def started(self, spec: Job, activity_id: str) -> None:
-        """Remember the id of a job that was started."""
+        """Record the id of a job that was started."""
         await self._record(spec, {"activity_id": activity_id})
 
     async def _record(self, spec: Job, event: dict[str, Any]) -> None:

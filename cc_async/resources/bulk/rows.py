@@ -1,4 +1,4 @@
-"""Rows of an import as the bytes that are sent: checked, without blanks, with custom fields by the API's names."""
+"""Encode rows of an import: checked, without blanks, and with custom fields by the names of the API."""
 
 import itertools
 import math
@@ -17,35 +17,35 @@ from cc_async.models.imports import ImportRow
 Row: TypeAlias = ImportRow | Mapping[str, Any]
 
 KEYS = frozenset(field.name for field in attrs.fields(ImportRow)) - {"custom_fields"}
-"""What the API calls the fields of a row, but for custom ones."""
+"""The API's names of the fields of a row, except custom fields."""
 _BIRTHDAY = {"birthday_month", "birthday_day"}
 _ENCODER = msgspec.json.Encoder()
 BY_NUMBER = "sms:"
-"""Begins the identity of a row without an e-mail address."""
+"""The prefix of the identity of a row without an e-mail address."""
 _REMEMBERED = 10_000
-"""Sets of keys whose targets are remembered."""
+"""The number of key sets whose mapping is cached."""
 REJECTED = b"!"
-"""Begins a line that holds the reason why a row cannot be sent, in place of the row."""
+"""The prefix of a line that holds, in place of a row, the reason why it cannot be sent."""
 
 
 @attrs.frozen
 class CustomFieldNames:
-    """Maps what a caller calls a custom field to the key of an import row, which is `cf:` and the field's name."""
+    """Maps the label or name of a custom field to the key of an import row, which is `cf:` and the field's name."""
 
     keys: Mapping[str, str]
 
     @classmethod
     def of(cls, fields: Iterable[tuple[str | None, str | None]]) -> "CustomFieldNames":
-        """Make it of the labels and the names of all fields of the account; names win over labels."""
+        """Create it from the labels and names of all fields of the account; names take precedence over labels."""
         pairs = [(label, name) for label, name in fields if name]
         labels = {label.casefold(): f"cf:{name}" for label, name in pairs if label}
         return cls(labels | {f"{name}".casefold(): f"cf:{name}" for _, name in pairs})
 
     def key(self, given: str) -> str:
-        """The key of a row for a label, a name, or a name with `cf:` before it.
+        """Return the key of a row for a label, a name, or a name prefixed with `cf:`.
 
         Raises:
-            InvalidRequestError: the account has no such custom field.
+            InvalidRequestError: The account has no such custom field.
 
         """
         found = self.keys.get(given.removeprefix("cf:").strip().casefold())
@@ -58,7 +58,7 @@ class CustomFieldNames:
 
 
 class RowEncoder:
-    """Turns batches of rows into JSON, one line a row.
+    """Encodes batches of rows as JSON, one line per row.
 
     `key_of` maps a key that is not one of the API's own to the key to send, or raises InvalidRequestError.
     """
@@ -66,12 +66,12 @@ class RowEncoder:
     def __init__(self, key_of: Callable[[str], str]) -> None:
         self.key_of = key_of
         self._targets: dict[tuple[Any, ...], tuple[str, ...] | None] = {}
-        """The keys to send for the keys of a row; None where each row must be looked at by itself."""
+        """The keys to send for the keys of a row; None if each row must be processed by itself."""
 
     def encode(self, batch: Sequence[Row]) -> tuple[bytes, list[str]]:
-        """The lines of a batch, each ended by a line feed, and by what each row is told from others.
+        """Return the lines of a batch, each ended by a line feed, and the identity of each row.
 
-        A row that cannot be sent becomes a line that begins with `REJECTED`, and has an empty identity.
+        A row that cannot be sent becomes a line that starts with `REJECTED`, and has an empty identity.
 
         Raises:
             InvalidRequestError: A row names a custom field that does not exist.
@@ -84,9 +84,9 @@ class RowEncoder:
         return b"".join(line for line, _ in encoded), [identity for _, identity in encoded]
 
     def _encode_together(self, batch: Sequence[Row]) -> tuple[bytes, list[str]] | None:
-        """The lines and identities of a batch that holds strings only, as most do; else None.
+        """Return the lines and identities of a batch of strings only, the usual case, or else None.
 
-        What can be looked at here for all rows together costs a tenth of looking at each value.
+        Checking all rows together takes a tenth of the time of checking each value.
         """
         if self._is_uniform(batch):
             found = _encode_strings(batch)
@@ -96,7 +96,7 @@ class RowEncoder:
         return None if rows is None else _encode_strings(rows)
 
     def _is_uniform(self, batch: Sequence[Row]) -> TypeGuard[Sequence[dict[str, Any]]]:
-        """Whether all rows are dicts with the same keys, which are those to send."""
+        """Whether all rows are dicts with the same keys, which need no mapping."""
         if set(map(type, batch)) != {dict}:
             return False
         keys = tuple(batch[0])  # type: ignore[arg-type]  # a dict
@@ -115,7 +115,7 @@ class RowEncoder:
     def _targets_of(self, keys: tuple[Any, ...]) -> tuple[str, ...] | None:
         known = self._targets.get(keys, _UNKNOWN)
         if not isinstance(known, _Unknown):
-            # The very same tuple, so that the caller sees at once that there is nothing to rename.
+            # The very same tuple, so that the caller can tell that nothing is renamed.
             return keys if known == keys else known
         return self._find_targets(keys)
 
@@ -163,7 +163,7 @@ class RowEncoder:
 
 
 class _Unknown:
-    """Stands for what has not been looked up."""
+    """Marks a mapping that has not been looked up yet."""
 
 
 _UNKNOWN = _Unknown()
@@ -172,7 +172,7 @@ _VALUES = operator.attrgetter(*_NAMES)
 
 
 def _given(row: ImportRow) -> dict[str, Any]:
-    """What a row holds, custom fields among the rest."""
+    """Return the fields of a row, including custom fields."""
     given = {name: value for name, value in zip(_NAMES, _VALUES(row), strict=True) if value is not None}
     return given | row.custom_fields if isinstance(row.custom_fields, dict) else given
 
@@ -182,9 +182,9 @@ def _without_blanks(targets: tuple[str, ...], row: Mapping[str, Any]) -> dict[st
 
 
 def _encode_strings(rows: Sequence[dict[str, Any]]) -> tuple[bytes, list[str]] | None:
-    """The lines and identities of rows that hold strings only, each with an e-mail address; else None."""
+    """Return the lines and identities of rows of strings only, each with an e-mail address, or else None."""
     try:
-        "".join(itertools.chain.from_iterable(map(dict.values, rows)))  # the cheapest look at all types
+        "".join(itertools.chain.from_iterable(map(dict.values, rows)))  # the cheapest check of all types
         lines, emails = _ENCODER.encode_lines(rows), [row["email"] for row in rows]
     except (KeyError, TypeError, ValueError):
         return None
@@ -193,18 +193,18 @@ def _encode_strings(rows: Sequence[dict[str, Any]]) -> tuple[bytes, list[str]] |
 
 
 def _addresses(emails: Sequence[str]) -> list[str] | None:
-    """What tells the rows apart, found for all at once; None where an address holds white space."""
+    """Return the identities of all rows at once, or None if an address contains white space."""
     joined = "\n".join(emails).casefold()
     found = joined.split("\n")
     return found if len(found) == len(emails) and len(joined.split()) == len(emails) else None
 
 
 class _RowRejected(Exception):  # noqa: N818  # never leaves this module
-    """Says why a row cannot be sent, without its values."""
+    """A row cannot be sent; the message says why, without its values."""
 
 
 def _text(key: str, value: Any) -> str | int | None:
-    """A value as it is sent; None if it is blank."""
+    """Return a value as it is sent, or None if it is blank."""
     if value is None or value == "":
         return None
     if isinstance(value, str):
@@ -245,7 +245,7 @@ _WRITERS: tuple[tuple[type, Callable[[Any], str]], ...] = (
     (datetime, _datetime),
     (date, date.isoformat),
 )
-"""How values that are not strings are written, the narrower types first."""
+"""Formatters of values that are not strings, the narrower types first."""
 
 
 def _check(fields: Mapping[str, str | int]) -> None:
@@ -256,12 +256,12 @@ def _check(fields: Mapping[str, str | int]) -> None:
 
 
 def identity_of(line: bytes) -> str:
-    """The identity of an encoded row; empty for one that was rejected."""
+    """Return the identity of an encoded row; empty for a rejected one."""
     return "" if line.startswith(REJECTED) else _identity(msgspec.json.decode(line))
 
 
 def _identity(fields: Mapping[str, str | int]) -> str:
-    """By what a row is told from others: its address whatever the case, else its number whatever the punctuation."""
+    """Return the identity of a row: its address in lower case, or else the digits of its number."""
     if "email" in fields:
         return str(fields["email"]).strip().casefold()
     return BY_NUMBER + re.sub(r"\D", "", str(fields["sms_number"]))

@@ -1,4 +1,4 @@
-"""Keeps the rows of an import on disk between reading all of them and sending the first, so that memory stays small."""
+"""Keep the rows of an import on disk until all are read and the first is sent, so that memory stays bounded."""
 
 import hashlib
 import tempfile
@@ -14,19 +14,19 @@ import attrs
 from cc_async.resources.bulk.rows import BY_NUMBER, REJECTED, identity_of
 
 _SLICE = 5_000
-"""Rows looked at before the event loop may run."""
+"""Rows that are processed before the event loop runs again."""
 _PARTITION = 200_000
-"""Rows looked at together in the search for duplicates: more would need more memory, fewer more passes."""
+"""Rows per pass of the search for duplicates: more need more memory, fewer need more passes."""
 
 
 @attrs.frozen
 class Job:
-    """Rows that go into one job."""
+    """The rows of one job."""
 
     positions: "array[int]" = attrs.field(repr=False)
-    """Of the rows among those given, in order: line N of the job is the row at `positions[N - 2]`."""
+    """The positions of its rows among those given: line N of the job is the row at `positions[N - 2]`."""
     digest: str = ""
-    """Of the body, so that a job can be recognised in another process; empty where none is asked for."""
+    """The digest of the body, by which another process recognises the job; empty unless requested."""
 
     @property
     def first(self) -> int:
@@ -50,7 +50,7 @@ class RejectedRow:
 class Spool:
     """Rows in a temporary file, in order, with eight bytes of memory for each.
 
-    The file has no name where the system allows that, and is gone with the process. With `digests` each job gets one.
+    The file has no name if the system permits that, and disappears with the process. With `digests` each job gets one.
     """
 
     def __init__(self, *, digests: bool = False) -> None:
@@ -69,7 +69,7 @@ class Spool:
         self.rejected += identities.count("")
 
     def _repeated(self) -> Generator[None, None, Mapping[int, int]]:
-        """The last position of every row that comes more than once, by the hash of its identity."""
+        """Return the last position of every repeated row, by the hash of its identity."""
         hashes, several = self._identities, set[int]()
         parts = len(hashes) // _PARTITION + 1
         for part in range(parts):
@@ -81,7 +81,7 @@ class Spool:
         return {value: position for position, value in enumerate(hashes) if value in several} if several else {}
 
     def rows(self) -> Iterator[tuple[int, bytes]]:
-        """Every row with its position, as it was added."""
+        """Yield every row with its position, in the order of addition."""
         self._file.seek(0)
         return enumerate(line.rstrip(b"\n") for line in self._file)
 
@@ -110,13 +110,13 @@ class Spool:
     def jobs(
         self, skip: "array[int]", *, head: bytes, tail: bytes, most_rows: int, most_bytes: int
     ) -> Iterator[tuple[Job, bytes] | RejectedRow]:
-        """Cut the rows into bodies of `head`, rows with commas between, and `tail`; one body is in memory at a time."""
+        """Split the rows into bodies of `head`, rows joined by commas, and `tail`; one body is in memory at a time."""
         room = most_bytes - len(head) - len(tail)
         self._file.seek(0)
         first, rest = 0, b""
         while block := rest + self._file.read(room + 1 - len(rest)):
             end = block.rfind(b"\n", 0, room + 1) + 1
-            if not end:  # no row ends within the room that there is
+            if not end:  # no row ends within the available space
                 line = block + self._file.readline()
                 yield self._too_long(first, line)
                 first, rest = first + 1, b""
@@ -137,7 +137,7 @@ class Spool:
     def _kept(
         self, first: int, count: int, lines: bytes, skip: "array[int]"
     ) -> "tuple[bytes, array[int], list[RejectedRow]]":
-        """Lines without those that are skipped or cannot be sent, their positions, and what cannot be sent."""
+        """Return the lines to send, their positions, and the rows that cannot be sent."""
         positions = array("q", range(first, first + count))
         begins, ends = bisect_left(skip, first), bisect_left(skip, first + count)
         if begins == ends and not (self.rejected and (lines.startswith(REJECTED) or b"\n" + REJECTED in lines)):
@@ -161,7 +161,7 @@ class Spool:
         return RejectedRow(position, f"The row alone has {len(line):,} bytes, more than an import may have.")
 
     def missing(self, arrived: "array[int]") -> Generator[None, None, list[str]]:
-        """Find the addresses of rows whose hashes are not among those that arrived: each once, in order, in slices."""
+        """Find the addresses of rows whose hashes did not arrive: each once, in order, in slices."""
         parts = (len(self._identities) + len(arrived)) // _PARTITION + 1
         absent = set[int]()
         for part in range(parts):

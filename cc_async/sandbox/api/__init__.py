@@ -1,1 +1,1 @@
-"""The services behind the gateway, one module a noun."""
+"""The services behind the gateway, one module per resource."""

@@ -1,4 +1,4 @@
-"""Segments; whatever their criteria say, each holds a tenth of the contacts."""
+"""Segments; each holds a tenth of the contacts, regardless of its criteria."""
 
 from typing import Annotated, TypeAlias, TypedDict
 

@@ -1,4 +1,4 @@
-"""The API behind the gateway: every noun on the same data."""
+"""The API behind the gateway: all resources, on the same data."""
 
 from cc_async.sandbox.data import Data
 from cc_async.sandbox.jobs import Jobs
@@ -16,7 +16,7 @@ from .tags import Tags
 
 
 class Api:
-    """Answers calls; synchronous, so that no two calls ever mix."""
+    """Responds to calls; synchronous, so that calls never interleave."""
 
     def __init__(self, settings: Settings) -> None:
         data = Data(settings)
@@ -35,8 +35,8 @@ class Api:
         self.routes: Routes = [route for noun in nouns for route in noun.routes]
         data.contacts.fill(settings.contacts)  # last, as members of the lists and tags made above
 
-    def answer(self, call: Call) -> Response:
-        """Answer a call that the gateway has let through."""
+    def respond(self, call: Call) -> Response:
+        """Respond to a call that the gateway has admitted."""
         try:
             return call.handler(call)
         except Refused as refusal:

@@ -1,4 +1,4 @@
-"""Bulk activities: starting jobs, reading what became of them, and the files of exports."""
+"""Bulk activities: starting jobs, reading their state, and the files of exports."""
 
 from collections.abc import Collection, Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Rows of a bulk import: their flat vocabulary, and what a contact becomes of one."""
+"""Rows of a bulk import: their flat vocabulary, and their effect on a contact."""
 
 import re
 from collections.abc import Mapping

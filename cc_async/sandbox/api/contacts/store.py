@@ -182,8 +182,13 @@ class Store:
 
     def blank(self, source: str, now: int) -> Document:
         """Return a contact without any properties."""
-        moment = stamp(now)
-        return {"contact_id": self._data.new_id(), "create_source": source, "created_at": moment, "updated_at": moment}
+        stamped = stamp(now)
+        return {
+            "contact_id": self._data.new_id(),
+            "create_source": source,
+            "created_at": stamped,
+            "updated_at": stamped,
+        }
 
     def _check_ids(self, given: Document) -> None:
         """Refuse lists, tags and custom fields that the account does not have."""
@@ -229,7 +234,7 @@ class Store:
     def _channel(self, channel: Document, now: int) -> Document:
         """Convert an SMS channel from its shapes in requests to the one in responses."""
         number = channel.get("full_sms_address", "").lstrip("+")
-        moment = stamp(now)
+        stamped = stamp(now)
         return {
             "sms_channel_id": self._data.new_id(),
             "sms_address": channel.get("sms_address", number[1:]),
@@ -237,7 +242,7 @@ class Store:
             "country_code": channel.get("country_code", "US"),
             "create_source": "Account",
             "sms_channel_consents": [
-                {**consent, "opt_in_date": moment, "created_at": moment, "updated_at": moment}
+                {**consent, "opt_in_date": stamped, "created_at": stamped, "updated_at": stamped}
                 for consent in channel["sms_channel_consents"]
             ],
         }
@@ -281,14 +286,14 @@ def _refuse_unknown(given: Iterable[str], known: Collection[str], name: str) -> 
 
 def make_email(address: str, permission: str, source: str, now: int) -> Document:
     """Return a new email address with the dates kept by the service."""
-    moment = stamp(now)
+    stamped = stamp(now)
     return {
         "address": address,
         "permission_to_send": permission,
-        "created_at": moment,
-        "updated_at": moment,
+        "created_at": stamped,
+        "updated_at": stamped,
         "opt_in_source": source,
-        "opt_in_date": moment,
+        "opt_in_date": stamped,
         "confirm_status": "pending" if permission == "pending_confirmation" else "off",
     }
 
