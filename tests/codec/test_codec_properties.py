@@ -1,4 +1,4 @@
-"""What holds for every answer: both decoders agree, nothing but a DecodeError is raised, and odd values stay alone."""
+"""What holds for every response: both decoders agree, nothing but a DecodeError is raised, and odd values stay alone."""
 
 import json
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import msgspec
 from hypothesis import example, given, settings, strategies as st
-from support.contract_table import ANSWERS
+from support.contract_table import RESPONSES
 from support.contract_values import CONTACT, ODD, OTHER_TIMESTAMPS, PAGE, TIMESTAMPS
 
 from cc_async import Contact, ContactCounts, DecodeError, SmsEngagement, to_plain
@@ -58,7 +58,7 @@ def value_of(kind: str) -> st.SearchStrategy[Any]:
 
 def object_of(name: str) -> st.SearchStrategy[dict[str, Any]]:
     """Objects with any of their fields, some of them null, and fields that nobody knows."""
-    fields = {field: value_of(kind) | st.none() for field, kind in ANSWERS[name].items()}
+    fields = {field: value_of(kind) | st.none() for field, kind in RESPONSES[name].items()}
     return st.tuples(st.fixed_dictionaries({}, optional=fields), UNKNOWN).map(lambda both: both[0] | both[1])
 
 
@@ -78,7 +78,7 @@ ANYTHING = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(sorted({*ANSWERS["contact"], *ANSWERS["sms_channel"]})) | TEXT, inner, max_size=3
+            st.sampled_from(sorted({*RESPONSES["contact"], *RESPONSES["sms_channel"]})) | TEXT, inner, max_size=3
         )
     ),
     max_leaves=8,
@@ -111,13 +111,13 @@ def test_both_decoders_agree_on_contacts(contact: dict[str, Any]) -> None:
 
 @FEWER
 @given(object_of("counts"), st.lists(object_of("sms_engagement"), max_size=3))
-def test_both_decoders_agree_on_other_answers(counts: dict[str, Any], history: list[dict[str, Any]]) -> None:
+def test_both_decoders_agree_on_other_responses(counts: dict[str, Any], history: list[dict[str, Any]]) -> None:
     both_ways(as_bytes(counts), ContactCounts)
     both_ways(as_bytes(history), list[SmsEngagement])
 
 
 @FEWER
-@given(st.dictionaries(st.sampled_from(sorted(ANSWERS["contact"])), ANYTHING, max_size=5))
+@given(st.dictionaries(st.sampled_from(sorted(RESPONSES["contact"])), ANYTHING, max_size=5))
 def test_both_decoders_agree_on_whatever_the_fast_one_accepts(contact: dict[str, Any]) -> None:
     both_ways(as_bytes(contact), Contact)
 
@@ -140,7 +140,7 @@ def test_plain_values_are_read_as_the_same_models_again(
 
 
 @FEWER
-@given(CONTACTS, st.dictionaries(st.sampled_from(sorted(ANSWERS["contact"])), ANYTHING, min_size=1, max_size=3))
+@given(CONTACTS, st.dictionaries(st.sampled_from(sorted(RESPONSES["contact"])), ANYTHING, min_size=1, max_size=3))
 def test_odd_fields_cost_at_most_themselves(contact: dict[str, Any], odd: dict[str, Any]) -> None:
     clean = decode(as_bytes({name: value for name, value in contact.items() if name not in odd}), Contact)
     decoded = decode(as_bytes(contact | odd), Contact)
@@ -165,7 +165,7 @@ def marked(value: Any) -> Any:
 
 
 @FEWER
-@given(st.sampled_from(sorted(ANSWERS["contact"])), ANYTHING)
+@given(st.sampled_from(sorted(RESPONSES["contact"])), ANYTHING)
 def test_no_problem_tells_the_value(name: str, value: Any) -> None:
     for problem in decode(as_bytes({name: marked(value)}), Contact).problems:
         assert "s3cret" not in problem.reason

@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import attrs
 import pytest
-from support.contract_table import ANSWERS, BODIES, PERSONAL, UUID
+from support.contract_table import RESPONSES, BODIES, PERSONAL, UUID
 from support.contract_values import CONTACT, COUNTS, SIGNED_UP, XREFS
 
 from cc_async import (
@@ -44,9 +44,9 @@ from cc_async import (
     UpdateContactRequest,
 )
 from cc_async.codec.decode import decode, dumps
-from cc_async.models import contact_requests as requests, contacts as answers
+from cc_async.models import contact_requests as requests, contacts as responses
 
-ANSWER_MODELS: dict[str, type[Any]] = {
+RESPONSE_MODELS: dict[str, type[Any]] = {
     "contact": Contact,
     "email_address": EmailAddress,
     "custom_field": CustomField,
@@ -77,7 +77,7 @@ REQUEST_MODELS: dict[str, type[Any]] = {
     "sign_up_sms_channel": SignUpSmsChannel,
     "sign_up_sms_consent": SignUpSmsChannelConsent,
 }
-MODELS = [*ANSWER_MODELS.values(), *REQUEST_MODELS.values()]
+MODELS = [*RESPONSE_MODELS.values(), *REQUEST_MODELS.values()]
 KINDS: dict[Any, str] = {
     str: "string",
     int: "integer",
@@ -110,11 +110,11 @@ def shape(model: type[Any], models: dict[str, type[Any]]) -> dict[str, str]:
 # --- shape ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ANSWER_MODELS)
-def test_an_answer_has_the_fields_of_the_contract_and_may_lack_any(name: str) -> None:
-    expected = {field: {"sms_consent": "sms_consent"}.get(kind, kind) for field, kind in ANSWERS[name].items()}
-    assert shape(ANSWER_MODELS[name], ANSWER_MODELS) == expected
-    assert ANSWER_MODELS[name]() == decode(b"{}", ANSWER_MODELS[name]).value
+@pytest.mark.parametrize("name", RESPONSE_MODELS)
+def test_a_response_has_the_fields_of_the_contract_and_may_lack_any(name: str) -> None:
+    expected = {field: {"sms_consent": "sms_consent"}.get(kind, kind) for field, kind in RESPONSES[name].items()}
+    assert shape(RESPONSE_MODELS[name], RESPONSE_MODELS) == expected
+    assert RESPONSE_MODELS[name]() == decode(b"{}", RESPONSE_MODELS[name]).value
 
 
 @pytest.mark.parametrize("name", REQUEST_MODELS)
@@ -125,12 +125,12 @@ def test_a_request_takes_what_the_api_accepts_and_demands_what_it_must_not_lack(
 def test_the_tables_and_the_modules_hold_the_same_models() -> None:
     defined = {
         value
-        for module in (answers, requests)
+        for module in (responses, requests)
         for value in vars(module).values()
         if inspect.isclass(value) and attrs.has(value) and not value.__name__.startswith("_")
     }
     assert defined == set(MODELS)
-    assert set(ANSWERS) == set(ANSWER_MODELS)
+    assert set(RESPONSES) == set(RESPONSE_MODELS)
     assert set(BODIES) == {*REQUEST_MODELS, "resubscribe"}
 
 

@@ -1,4 +1,4 @@
-"""The ten operations: what each sends, byte for byte, and what it makes of the answer."""
+"""The ten operations: what each sends, byte for byte, and what it makes of the response."""
 
 import inspect
 import json
@@ -11,7 +11,7 @@ import attrs
 import pytest
 from support.contract_table import BASE_URL, ERRORS, OPERATIONS, SOME_ID, UUID, ErrorAnswer, Operation
 from support.contract_values import CONTACT, COUNTS, SAMPLES, SIGNED_UP, SMS_HISTORY, XREFS
-from support.http_stub import Answers, Sent, client
+from support.http_stub import Responses, Sent, client
 
 import cc_async
 from cc_async import (
@@ -137,12 +137,12 @@ def named(use: Use) -> str:
     return use.url.partition("?")[0]
 
 
-def plan(answers: Answers, use: Use, status: int, body: bytes) -> None:
-    answers.plan(use.operation.method, BASE_URL + use.url, status=status, body=body, headers=HEADERS)
+def plan(responses: Responses, use: Use, status: int, body: bytes) -> None:
+    responses.plan(use.operation.method, BASE_URL + use.url, status=status, body=body, headers=HEADERS)
 
 
 def sample(use: Use) -> bytes:
-    return json.dumps(SAMPLES[use.operation.answer]).encode() if use.operation.answer else b""
+    return json.dumps(SAMPLES[use.operation.response]).encode() if use.operation.response else b""
 
 
 def expected(use: Use) -> Sent:
@@ -160,19 +160,19 @@ def expected(use: Use) -> Sent:
 @pytest.mark.parametrize("use", USES, ids=named)
 async def test_an_operation_sends_one_exact_request_and_gives_the_data(use: Use) -> None:
     for status in use.operation.statuses:
-        async with client() as (cc, answers):
-            plan(answers, use, status, sample(use))
+        async with client() as (cc, responses):
+            plan(responses, use, status, sample(use))
             assert await use.on(cc.contacts) == use.data
-            assert answers.sent == [expected(use)]
+            assert responses.sent == [expected(use)]
 
 
 @pytest.mark.parametrize("use", USES, ids=named)
 async def test_with_http_info_sends_the_same_and_adds_status_and_headers(use: Use) -> None:
     for status in use.operation.statuses:
-        async with client() as (cc, answers):
-            plan(answers, use, status, sample(use))
+        async with client() as (cc, responses):
+            plan(responses, use, status, sample(use))
             response = await use.on(cc.contacts.with_http_info)
-            assert answers.sent == [expected(use)]
+            assert responses.sent == [expected(use)]
             assert isinstance(response, ApiResponse)
             data, code, headers = response
             assert (data, code, headers["X-AMZN-requestid"], response.problems) == (use.data, status, "r1", ())
@@ -187,24 +187,24 @@ def test_the_table_knows_every_operation_and_each_is_tried() -> None:
 @pytest.mark.parametrize("use", ONE_EACH, ids=lambda use: use.name)
 async def test_an_operation_raises_the_error_of_each_status(use: Use) -> None:
     for status in use.operation.errors:
-        for answer in (*ERRORS.values(), ErrorAnswer(status, b"")):
-            if answer.status == status:
-                async with client() as (cc, answers):
-                    plan(answers, use, status, answer.body)
+        for response in (*ERRORS.values(), ErrorAnswer(status, b"")):
+            if response.status == status:
+                async with client() as (cc, responses):
+                    plan(responses, use, status, response.body)
                     with pytest.raises(ApiError) as caught:
                         await use.on(cc.contacts)
                     error = caught.value
                     assert (error.status, error.request_id) == (status, "r1")
-                    assert (error.error_key, error.error_message) == (answer.key, answer.message)
+                    assert (error.error_key, error.error_message) == (response.key, response.message)
                     assert error.maybe_applied == (status >= 500 and use.operation.method != "GET")
-                    assert len(answers.sent) == 1
+                    assert len(responses.sent) == 1
 
 
-@pytest.mark.parametrize("use", [use for use in ONE_EACH if use.operation.answer], ids=lambda use: use.name)
+@pytest.mark.parametrize("use", [use for use in ONE_EACH if use.operation.response], ids=lambda use: use.name)
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"null", b"7"])
-async def test_an_answer_that_cannot_be_read_is_an_error(use: Use, body: bytes) -> None:
-    async with client() as (cc, answers):
-        plan(answers, use, use.operation.statuses[0], body)
+async def test_a_response_that_cannot_be_read_is_an_error(use: Use, body: bytes) -> None:
+    async with client() as (cc, responses):
+        plan(responses, use, use.operation.statuses[0], body)
         with pytest.raises(DecodeError) as caught:
             await use.on(cc.contacts)
         assert caught.value.malformed == (body in (b"", b"<html>", b"{"))
@@ -212,26 +212,26 @@ async def test_an_answer_that_cannot_be_read_is_an_error(use: Use, body: bytes) 
 
 
 @pytest.mark.parametrize("body", [b"", b"  ", b"{}", b"null"])
-async def test_answers_without_data_may_have_any_body(body: bytes) -> None:
+async def test_responses_without_data_may_have_any_body(body: bytes) -> None:
     for use in USES:
-        if use.operation.answer is None:
-            async with client() as (cc, answers):
-                plan(answers, use, use.operation.statuses[0], body)
+        if use.operation.response is None:
+            async with client() as (cc, responses):
+                plan(responses, use, use.operation.statuses[0], body)
                 assert await use.on(cc.contacts) is None
 
 
 @pytest.mark.parametrize("name", ["get", "create", "update"])
-async def test_problems_come_with_the_answer_and_strict_raises(name: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_problems_come_with_the_response_and_strict_raises(name: str, caplog: pytest.LogCaptureFixture) -> None:
     use = next(use for use in USES if use.name == name)
     odd = json.dumps(CONTACT | {"created_at": "soon"}).encode()
-    async with client() as (cc, answers):
-        plan(answers, use, use.operation.statuses[0], odd)
+    async with client() as (cc, responses):
+        plan(responses, use, use.operation.statuses[0], odd)
         response = await use.on(cc.contacts.with_http_info)
         assert [problem.path for problem in response.problems] == ["$.created_at"]
         assert response.data == attrs.evolve(use.data, created_at=None)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    async with client(strict=True) as (cc, answers):
-        plan(answers, use, use.operation.statuses[0], odd)
+    async with client(strict=True) as (cc, responses):
+        plan(responses, use, use.operation.statuses[0], odd)
         with pytest.raises(DecodeError, match="not a timestamp") as caught:
             await use.on(cc.contacts)
         assert caught.value.path == "$.created_at"
@@ -266,10 +266,10 @@ REFUSED: list[tuple[Refused, str]] = [
 
 @pytest.mark.parametrize(("refused", "rule"), REFUSED, ids=[rule for _, rule in REFUSED])
 async def test_what_the_api_would_certainly_refuse_is_not_sent(refused: Refused, rule: str) -> None:
-    async with client() as (cc, answers):
+    async with client() as (cc, responses):
         with pytest.raises(InvalidRequestError, match=rule):
             await refused(cc)
-        assert answers.sent == []
+        assert responses.sent == []
 
 
 # --- cross-references ------------------------------------------------------------------------------------------------
@@ -288,19 +288,19 @@ async def test_any_number_of_ids_is_split_by_500(count: int, kind: str) -> None:
     if kind == "csv" and not count:
         return  # an empty string is refused: it is no list of ids
     chunks = [",".join(map(str, numbers[start : start + 500])) for start in range(0, count, 500)]
-    async with client() as (cc, answers):
+    async with client() as (cc, responses):
         for number, chunk in enumerate(chunks):
             body = json.dumps({"xrefs": [{"sequence_id": str(number), "contact_id": UUID}]}).encode()
-            answers.plan("GET", f"{BASE_URL}/contacts/contact_id_xrefs?sequence_ids={chunk}", body=body)
+            responses.plan("GET", f"{BASE_URL}/contacts/contact_id_xrefs?sequence_ids={chunk}", body=body)
         found = await cc.contacts.id_xrefs(ids)
         assert [xref.sequence_id for xref in found] == [str(number) for number in range(len(chunks))]
-        assert [sent.url.partition("=")[2] for sent in answers.sent] == chunks
+        assert [sent.url.partition("=")[2] for sent in responses.sent] == chunks
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"xrefs": null}', b'{"xrefs": []}'])
 async def test_ids_that_are_unknown_are_simply_missing(body: bytes) -> None:
-    async with client() as (cc, answers):
-        answers.plan("GET", f"{BASE_URL}/contacts/contact_id_xrefs?sequence_ids=1", body=body)
+    async with client() as (cc, responses):
+        responses.plan("GET", f"{BASE_URL}/contacts/contact_id_xrefs?sequence_ids=1", body=body)
         assert await cc.contacts.id_xrefs("1") == []
 
 

@@ -71,10 +71,10 @@ FILTERS: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("filters", "query"), FILTERS, ids=[query for _, query in FILTERS])
 async def test_every_filter_travels_under_the_name_the_api_gives_it(filters: dict[str, Any], query: str) -> None:
-    async with client() as (cc, answers):
-        answers.plan("GET", f"{BASE_URL}/contacts?{query}", body=LAST_PAGE)
+    async with client() as (cc, responses):
+        responses.plan("GET", f"{BASE_URL}/contacts?{query}", body=LAST_PAGE)
         page = await cc.contacts.with_http_info.list(**filters)
-        assert [sent.url for sent in answers.sent] == [f"{BASE_URL}/contacts?{query}"]
+        assert [sent.url for sent in responses.sent] == [f"{BASE_URL}/contacts?{query}"]
         assert (page.items, page.next_url, page.status) == ([], None, 200)
 
 
@@ -109,10 +109,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("filters", "rule"), REFUSED, ids=[f"{filters}"[:40] for filters, _ in REFUSED])
 async def test_a_filter_that_breaks_a_rule_is_refused_at_once(filters: dict[str, Any], rule: str) -> None:
-    async with client() as (cc, answers):
+    async with client() as (cc, responses):
         with pytest.raises(InvalidRequestError, match=rule):
             cc.contacts.list(**filters)
-        assert answers.sent == []
+        assert responses.sent == []
 
 
 async def test_a_filter_that_does_not_exist_is_a_mistake_in_the_call() -> None:
@@ -128,8 +128,8 @@ async def test_a_saved_link_that_leads_elsewhere_is_refused_at_once() -> None:
 
 
 async def test_the_first_page_comes_with_all_there_is_to_know() -> None:
-    async with client() as (cc, answers):
-        answers.plan("GET", f"{BASE_URL}/contacts?{DEFAULTS}", body=json.dumps(PAGE), headers={"X-A": "b"})
+    async with client() as (cc, responses):
+        responses.plan("GET", f"{BASE_URL}/contacts?{DEFAULTS}", body=json.dumps(PAGE), headers={"X-A": "b"})
         page = await cc.contacts.with_http_info.list()
     assert page.items == [decode(CONTACT, Contact).value]
     assert (page.total, page.status, page.headers["x-a"], page.problems) == (3249, 200, "b", ())
@@ -138,8 +138,8 @@ async def test_the_first_page_comes_with_all_there_is_to_know() -> None:
 
 
 async def test_an_odd_count_is_warned_of_and_costs_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    async with client() as (cc, answers):
-        answers.plan("GET", f"{BASE_URL}/contacts?{DEFAULTS}", body='{"contacts": [{}], "contacts_count": "many"}')
+    async with client() as (cc, responses):
+        responses.plan("GET", f"{BASE_URL}/contacts?{DEFAULTS}", body='{"contacts": [{}], "contacts_count": "many"}')
         page = await cc.contacts.with_http_info.list()
     assert (page.items, page.total) == ([Contact()], None)
     assert ["contacts_count" in record.getMessage() for record in caplog.records] == [True]
@@ -167,11 +167,11 @@ async def test_an_odd_count_is_warned_of_and_costs_nothing(caplog: pytest.LogCap
     ],
 )
 async def test_any_request_is_sent_as_it_is_asked_for(method: str, path: str, params: Any, sent: str) -> None:
-    async with client() as (cc, answers):
-        answers.plan(method, BASE_URL + sent, body=b'{"a": [1.5, null]}', headers={"X-A": "b"})
+    async with client() as (cc, responses):
+        responses.plan(method, BASE_URL + sent, body=b'{"a": [1.5, null]}', headers={"X-A": "b"})
         response = await cc.request(method, path, params=params)
         assert (response.data, response.status, response.headers["X-A"]) == ({"a": [1.5, None]}, 200, "b")
-        (request,) = answers.sent
+        (request,) = responses.sent
         assert (request.method, request.url, request.body) == (method.upper(), BASE_URL + sent, None)
         assert "Content-Type" not in request.headers
 
@@ -193,31 +193,31 @@ async def test_any_request_is_sent_as_it_is_asked_for(method: str, path: str, pa
     ],
 )
 async def test_a_body_may_be_json_or_models(body: Any, sent: str) -> None:
-    async with client() as (cc, answers):
-        answers.plan("POST", f"{BASE_URL}/activities", status=201, body="[]")
+    async with client() as (cc, responses):
+        responses.plan("POST", f"{BASE_URL}/activities", status=201, body="[]")
         assert (await cc.request("POST", "/activities", json=body)).data == []
-        (request,) = answers.sent
+        (request,) = responses.sent
         assert request.body == sent.encode()
         assert request.headers["Content-Type"] == "application/json"
 
 
 @pytest.mark.parametrize("body", [b"", b" \n"])
-async def test_an_answer_without_a_body_is_none(body: bytes) -> None:
-    async with client() as (cc, answers):
-        answers.plan("DELETE", f"{BASE_URL}/contact_lists/a", status=204, body=body)
+async def test_a_response_without_a_body_is_none(body: bytes) -> None:
+    async with client() as (cc, responses):
+        responses.plan("DELETE", f"{BASE_URL}/contact_lists/a", status=204, body=body)
         assert tuple(await cc.request("DELETE", "/contact_lists/a"))[:2] == (None, 204)
 
 
 async def test_errors_of_the_escape_hatch_are_those_of_the_operations() -> None:
-    async with client() as (cc, answers):
-        answers.plan("GET", f"{BASE_URL}/contact_lists/a", status=404, body=ERRORS["not found"].body)
+    async with client() as (cc, responses):
+        responses.plan("GET", f"{BASE_URL}/contact_lists/a", status=404, body=ERRORS["not found"].body)
         with pytest.raises(NotFoundError, match=r"contacts\.api\.not_found"):
             await cc.request("GET", "/contact_lists/a")
-        answers.plan("POST", f"{BASE_URL}/contact_lists", status=503, body=ERRORS["html"].body)
+        responses.plan("POST", f"{BASE_URL}/contact_lists", status=503, body=ERRORS["html"].body)
         with pytest.raises(ServerError) as caught:
             await cc.request("POST", "/contact_lists", json={})
         assert caught.value.maybe_applied
-        answers.plan("GET", f"{BASE_URL}/contact_lists", body="{")
+        responses.plan("GET", f"{BASE_URL}/contact_lists", body="{")
         with pytest.raises(DecodeError):
             await cc.request("GET", "/contact_lists")
 

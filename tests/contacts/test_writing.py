@@ -311,7 +311,7 @@ async def test_what_cannot_be_read_is_not_written_over(read: dict[str, Any], cha
 
 
 @pytest.mark.parametrize("body", [b"[]", b'{"first_name": NaN}', b'{"first_name": "\xff"}', b"7"])
-async def test_an_answer_that_could_not_be_sent_back_as_it_is_stops_the_patch(body: bytes) -> None:
+async def test_a_response_that_could_not_be_sent_back_as_it_is_stops_the_patch(body: bytes) -> None:
     async with talking(*[reply(200, body)] * 9) as (cc, server):
         with pytest.raises(DecodeError):
             await cc.contacts.patch("c1", first_name="x")
@@ -477,19 +477,21 @@ async def test_a_patch_in_the_background_gives_way_to_callers() -> None:
         assert turns == [False, False, True, True]
 
 
-# --- patch: lost answers -----------------------------------------------------------------------------------------
+# --- patch: lost responses -----------------------------------------------------------------------------------------
 
 LOST = [
     pytest.param({"kind": "cut", "when": "after"}, id="cut after the write"),
     pytest.param({"kind": "cut", "when": "before"}, id="cut before the write"),
     pytest.param({"kind": "status", "status": 503, "when": "after"}, id="503 after the write"),
-    pytest.param({"kind": "truncated"}, id="half an answer"),
+    pytest.param({"kind": "truncated"}, id="half a response"),
     pytest.param({"kind": "html"}, id="HTML"),
 ]
 
 
 @pytest.mark.parametrize("fault", LOST)
-async def test_after_a_lost_answer_what_another_wrote_in_between_survives(world: World, fault: dict[str, Any]) -> None:
+async def test_after_a_lost_response_what_another_wrote_in_between_survives(
+    world: World, fault: dict[str, Any]
+) -> None:
     world.box.fault(**fault, method="PUT", times=2)
     writes = iter([{"job_title": "Countess"}, {"company_name": "Difference"}])
 
@@ -525,7 +527,7 @@ async def test_a_patch_gives_up_with_the_last_failure_when_the_policy_does() -> 
         assert world.requests() == ["GET", "PUT"] * 3
 
 
-async def test_the_server_is_given_the_time_it_asks_for_after_a_lost_answer(
+async def test_the_server_is_given_the_time_it_asks_for_after_a_lost_response(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses = []
@@ -542,7 +544,7 @@ async def test_the_server_is_given_the_time_it_asks_for_after_a_lost_answer(
 
 
 @pytest.mark.parametrize("times", [1, 2])
-async def test_whatever_fails_after_a_lost_answer_says_that_the_write_may_have_been_applied(
+async def test_whatever_fails_after_a_lost_response_says_that_the_write_may_have_been_applied(
     world: World, times: int
 ) -> None:
     world.box.fault("cut", method="PUT", when="after", times=times)
@@ -553,7 +555,7 @@ async def test_whatever_fails_after_a_lost_answer_says_that_the_write_may_have_b
     assert world.contact()["first_name"] == "x"
 
 
-async def test_a_contact_that_is_deleted_after_a_lost_answer_is_not_revived(world: World) -> None:
+async def test_a_contact_that_is_deleted_after_a_lost_response_is_not_revived(world: World) -> None:
     world.box.fault("cut", method="PUT", when="after")
     world.box.fault("mutate", method="GET", after=1, change=lambda read: {**read, "deleted_at": "2024-01-01"})
     with pytest.raises(InvalidRequestError, match="deleted") as caught:
@@ -563,7 +565,7 @@ async def test_a_contact_that_is_deleted_after_a_lost_answer_is_not_revived(worl
 
 
 @pytest.mark.parametrize(("when", "applied"), [("after", True), ("before", False)])
-async def test_after_a_lost_answer_a_change_that_could_be_another_s_is_left_to_the_caller(
+async def test_after_a_lost_response_a_change_that_could_be_another_s_is_left_to_the_caller(
     when: Any, *, applied: bool
 ) -> None:
     clock = Clock()
@@ -638,7 +640,7 @@ async def test_unsubscribing_keeps_all_else_and_names_the_reason(world: World) -
     assert world.requests() == ["GET", "PUT", "GET"]
 
 
-async def test_a_lost_answer_to_an_unsubscribe_does_not_write_twice(world: World) -> None:
+async def test_a_lost_response_to_an_unsubscribe_does_not_write_twice(world: World) -> None:
     world.box.fault("cut", method="PUT", when="after")
     await world.cc.contacts.unsubscribe(world.id)
     assert world.requests() == ["GET", "PUT", "GET"]
@@ -808,7 +810,7 @@ async def test_a_conflict_with_nobody_stays_a_conflict(world: World, address: st
     ],
     ids=str,
 )
-async def test_after_a_lost_answer_the_contact_is_looked_up_rather_than_created_again(
+async def test_after_a_lost_response_the_contact_is_looked_up_rather_than_created_again(
     world: World, fault: dict[str, Any]
 ) -> None:
     world.box.fault(**fault, method="POST")

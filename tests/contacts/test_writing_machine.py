@@ -1,4 +1,4 @@
-"""Any history of several writers, lost answers and spent quotas: what was promised about it holds at every step."""
+"""Any history of several writers, lost responses and spent quotas: what was promised about it holds at every step."""
 
 import asyncio
 import contextlib
@@ -106,8 +106,8 @@ class Writers(RuleBasedStateMachine):
         await self.box.start()
         self.sessions = [aiohttp.ClientSession(headers={"X-Writer": name}) for name in "AB"]
         self.clients = [self._client(session) for session in self.sessions]
-        self.answer = self.box._api.answer
-        self.box._api.answer = self._watched  # type: ignore[method-assign]  # to see every write as it happens
+        self.response = self.box._api.respond
+        self.box._api.respond = self._watched  # type: ignore[method-assign]  # to see every write as it happens
 
     def _client(self, session: aiohttp.ClientSession) -> ConstantContact:
         return hasty(self.box.base_url, self.box.access_token, client_session=session)
@@ -141,21 +141,21 @@ class Writers(RuleBasedStateMachine):
     # --- the server's eyes ---------------------------------------------------------------------------------------
 
     def _watched(self, call: Any) -> Any:
-        """Answer, look at what an update changes, and let the other program write after every read."""
+        """Respond, look at what an update changes, and let the other program write after every read."""
         writer, contact_id = call.headers["X-Writer"], call.path.rpartition("/")[2]
         one = call.path.startswith("/contacts/") and contact_id in self.store.ids()
         before = plain(self.store.get(contact_id)) if one else {}
-        answer = self.answer(call)
+        response = self.response(call)
         if one and call.method == "GET":
             self.reads[writer, contact_id] = before
-        if one and call.method == "PUT" and answer.status == 200:
+        if one and call.method == "PUT" and response.status == 200:
             read = self.reads.pop((writer, contact_id), None)
             self._look(call.body.decode(), before, plain(self.store.get(contact_id)), read)
         if call.method == "GET":
             self.clock.now += 0.25
             if self.script:
                 self.write(*self.script.pop(0))
-        return answer
+        return response
 
     def _look(self, body: str, before: dict[str, Any], after: dict[str, Any], read: Any) -> None:
         if read is None:

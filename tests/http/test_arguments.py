@@ -66,12 +66,12 @@ def test_a_client_says_what_it_wants_instead_of_a_wrong_argument(settings: dict[
     ],
 )
 async def test_a_request_says_what_it_wants_instead_of_a_wrong_argument(arguments: Any, said: str) -> None:
-    async with client() as (cc, answers):
+    async with client() as (cc, responses):
         with pytest.raises(InvalidRequestError, match=said):
             await cc.request(*arguments)
         with pytest.raises(InvalidRequestError, match="a mapping of names to values, not list"):
             await cc.request("GET", "/emails", params=[("a", "b")])  # type: ignore[arg-type]  # that is the point
-        assert not answers.sent
+        assert not responses.sent
 
 
 OPEN: dict[str, Any] = {"allow_insecure_http": True}
@@ -103,10 +103,10 @@ def test_a_parameter_is_written_in_the_one_way_that_the_api_reads(value: Any, se
     [datetime(2026, 1, 2), {"a": 1}, b"x", float("nan"), float("inf"), object(), [["a"]], str],  # noqa: DTZ001
 )
 async def test_a_parameter_without_a_clear_meaning_is_refused_by_its_name(value: Any) -> None:
-    async with client() as (cc, answers):
+    async with client() as (cc, responses):
         with pytest.raises(InvalidRequestError, match="'since'"):
             await cc.request("GET", "/emails", params={"since": value})
-        assert not answers.sent
+        assert not responses.sent
 
 
 async def test_a_generator_among_the_parameters_of_a_stream_lasts_for_every_iteration() -> None:

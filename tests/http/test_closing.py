@@ -64,7 +64,7 @@ class Barrier:
 async def waiting(where: str) -> AsyncIterator[tuple[ConstantContact, Callable[[], Awaitable[None]]]]:
     """A client whose calls wait in a certain place, and how to know that they got there."""
     settings: dict[str, Any] = {"timeout": 60.0}
-    replies = {"answer": [HANG] * 9, "body": [HALF] * 9, "pause": [error(503, "down")] * 9, "throttle": [CUT]}
+    replies = {"response": [HANG] * 9, "body": [HALF] * 9, "pause": [error(503, "down")] * 9, "throttle": [CUT]}
     if where == "connect":
         with nobody_accepts() as base_url:
             async with hasty(base_url, **settings) as cc:
@@ -88,9 +88,9 @@ async def waiting(where: str) -> AsyncIterator[tuple[ConstantContact, Callable[[
         yield cc, there
 
 
-PLACES = ["limiter", "token", "connect", "answer", "body", "pause", "throttle"]
+PLACES = ["limiter", "token", "connect", "response", "body", "pause", "throttle"]
 # Closed there, a PUT may have been applied; in the connect it did not, but aiohttp does not tell how far it came.
-MAYBE_APPLIED = {"connect", "answer", "body", "pause"}
+MAYBE_APPLIED = {"connect", "response", "body", "pause"}
 
 
 @pytest.mark.parametrize("where", PLACES)
@@ -132,7 +132,7 @@ async def test_later_calls_are_refused_and_nothing_is_sent() -> None:
 
 
 async def test_close_can_be_called_again_and_by_several() -> None:
-    async with waiting("answer") as (cc, there):
+    async with waiting("response") as (cc, there):
         call = asyncio.create_task(cc.contacts.get("c1"))
         await there()
         async with asyncio.timeout(1.0):
@@ -237,7 +237,7 @@ async def test_cancellation_stays_cancellation(where: str) -> None:
 
 
 async def test_a_time_out_of_the_callers_is_an_ordinary_one() -> None:
-    async with waiting("answer") as (cc, _):
+    async with waiting("response") as (cc, _):
         with pytest.raises(TimeoutError) as caught:
             async with asyncio.timeout(0.1):
                 await cc.contacts.create(ADA)
@@ -256,7 +256,7 @@ async def test_a_time_out_of_the_clients_is_told_from_one_of_the_callers() -> No
 
 
 async def test_closing_does_not_swallow_a_cancellation_that_comes_at_the_same_time() -> None:
-    async with waiting("answer") as (cc, there):
+    async with waiting("response") as (cc, there):
         call = asyncio.create_task(cc.contacts.get("c1"))
         await there()
         call.cancel()
@@ -307,7 +307,7 @@ async def test_nothing_is_left_running_or_open() -> None:
     gc.collect()  # what was forgotten would warn, and warnings are errors
 
 
-async def test_closing_ends_the_pause_of_a_patch_whose_answer_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_closing_ends_the_pause_of_a_patch_whose_response_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     pausing, sleep = asyncio.Event(), Session.sleep
 
     async def noticed(self: Session, seconds: float) -> None:

@@ -290,19 +290,19 @@ def test_the_tables_leave_out_no_fault_that_touches_a_request() -> None:
     assert {case.fault for case in cases(TABLE)} - FAULTS.keys() - {"5xx"} | named | content == set(KINDS)
 
 
-async def test_a_delete_that_finds_nothing_after_a_lost_answer_has_succeeded_and_says_404() -> None:
+async def test_a_delete_that_finds_nothing_after_a_lost_response_has_succeeded_and_says_404() -> None:
     async with Sandbox(contacts=1, rate=None) as box, hasty(box.base_url, box.access_token) as cc:
         box.fault("cut", method="DELETE", when="after")
-        answer = await cc.contacts.with_http_info.delete(box.store.ids()[0])
-    assert (answer.data, answer.status) == (None, 404)
+        response = await cc.contacts.with_http_info.delete(box.store.ids()[0])
+    assert (response.data, response.status) == (None, 404)
 
 
 @pytest.mark.parametrize("lost", [CUT, error(503, "down"), error(504, "late")])
 async def test_that_holds_for_a_delete_elsewhere_whatever_the_404_looks_like(lost: Reply) -> None:
     page = reply(404, b"<html>nothing here</html>", {"Content-Type": "text/html"})
     async with RawServer(lost, page) as server, hasty(server.base_url) as cc:
-        answer = await cc.request("DELETE", "/contact_lists/l1")
-    assert (answer.data, answer.status, len(server.requests)) == (None, 404, 2)
+        response = await cc.request("DELETE", "/contact_lists/l1")
+    assert (response.data, response.status, len(server.requests)) == (None, 404, 2)
 
 
 @pytest.mark.parametrize("first", [None, THROTTLED, UNAUTHORIZED])

@@ -159,9 +159,9 @@ async def test_no_repr_shows_a_token_or_an_address() -> None:
         _,
     ):
         page = await cc.contacts.with_http_info.list(email=ADDRESS)
-        answer = await cc.contacts.with_http_info.get(ADDRESS)
+        response = await cc.contacts.with_http_info.get(ADDRESS)
         call = Call(method="GET", path=f"/contacts/{QUOTED}?email={QUOTED}", parse=Decoded, body=ADDRESS.encode())
-        things = [cc, cc._session, cc._session._auth, auth, page, answer, call, cc.contacts.list(email=ADDRESS)]
+        things = [cc, cc._session, cc._session._auth, auth, page, response, call, cc.contacts.list(email=ADDRESS)]
         things += [
             _Progress(write=False),
             RawResponse(200, {"X-Echo": ECHO}, ECHO.encode()),

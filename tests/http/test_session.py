@@ -66,9 +66,9 @@ async def test_after_a_refusal_everybody_pauses() -> None:
     arrivals: list[float] = []
 
     class Timed(RawServer):
-        def _answer(self, request: Any, token: str) -> Reply:
+        def _response(self, request: Any, token: str) -> Reply:
             arrivals.append(time.monotonic())
-            return super()._answer(request, token)
+            return super()._response(request, token)
 
     limiter = RateLimiter(50, 0.2, None)
     async with Timed(THROTTLED) as server, hasty(server.base_url, rate_limiter=limiter) as cc:
@@ -209,7 +209,7 @@ def in_seconds(seconds: float) -> str:
 
 
 @pytest.mark.parametrize(
-    ("answer", "low", "high"),
+    ("response", "low", "high"),
     [
         (error(503, "down", Retry_After="7"), 7.0, 7.1),
         (error(503, "down", Retry_After=in_seconds(600.0)), 60.0, 60.1),
@@ -222,14 +222,14 @@ def in_seconds(seconds: float) -> str:
     ids=["seconds", "date", "past", "nonsense", "huge", "bulk", "throttled"],
 )
 async def test_the_servers_wish_is_honoured_up_to_a_minute(
-    answer: Reply, low: float, high: float, monkeypatch: pytest.MonkeyPatch
+    response: Reply, low: float, high: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
 
     async def note(seconds: float) -> None:
         pauses.append(seconds)
 
-    async with talking(answer) as (cc, server):
+    async with talking(response) as (cc, server):
         monkeypatch.setattr("cc_async.http.session.asyncio.sleep", note)
         await cc.contacts.get("c1")
         monkeypatch.undo()
@@ -243,14 +243,14 @@ async def test_whoever_fetched_is_told_the_moment_that_it_is_sent_again() -> Non
         call = Call(
             method="GET",
             path="/contacts/c1",
-            parse=lambda answer: Decoded(answer.body),
+            parse=lambda response: Decoded(response.body),
             on_retry=lambda: sent.append(len(server.requests)),
         )
         await cc._session.request(call)
     assert sent == [1, 2]
 
 
-async def test_an_answer_that_cannot_be_read_to_the_letter_says_that_the_write_was_applied() -> None:
+async def test_a_response_that_cannot_be_read_to_the_letter_says_that_the_write_was_applied() -> None:
     odd = reply(201, {"contact_id": ["no", "string"]})
     async with talking(odd, strict=True) as (cc, server):
         with pytest.raises(DecodeError) as caught:

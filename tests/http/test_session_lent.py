@@ -141,7 +141,7 @@ async def test_a_write_that_never_got_a_connection_of_the_pool_was_not_applied()
     assert (caught.value.maybe_applied, len(server.requests)) == (False, 1)
 
 
-async def test_error_answers_and_retries_leave_the_only_connection_free() -> None:
+async def test_error_responses_and_retries_leave_the_only_connection_free() -> None:
     connector = aiohttp.TCPConnector(limit=1)
     replies = [error(503, "down")] * 3
     async with aiohttp.ClientSession(connector=connector) as http, talking(*replies, client_session=http) as (cc, _):

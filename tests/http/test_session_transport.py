@@ -141,7 +141,7 @@ async def test_the_message_names_the_reason_that_the_system_gave() -> None:
     assert str(failure) == "No connection could be made (ClientConnectorError: Connection refused)."
 
 
-async def test_an_answer_that_aiohttp_cannot_parse_is_a_broken_connection() -> None:
+async def test_a_response_that_aiohttp_cannot_parse_is_a_broken_connection() -> None:
     failure, attempts = await outcome(ValueError(f"bad cookie {TOKEN}"), "POST")
     assert isinstance(failure, TransportError)
     assert (failure.maybe_applied, attempts) == (True, 1)

@@ -471,7 +471,7 @@ async def test_many_refusals_at_once_make_one_pause(caplog: pytest.LogCaptureFix
 
 
 @in_virtual_time
-async def test_an_answer_that_comes_late_does_not_begin_another_pause(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_response_that_comes_late_does_not_begin_another_pause(caplog: pytest.LogCaptureFixture) -> None:
     limiter = RateLimiter()
     await limiter.acquire(Turn())
     await limiter.throttled()

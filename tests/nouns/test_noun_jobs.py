@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.http_stub import Answers, client
+from support.http_stub import Responses, client
 from support.neighbours_table import ACTIVITY, BASE_URL, ID
 from support.raw_server import CUT, Reply, error, reply, talking
 from support.virtual_time import in_virtual_time
@@ -31,9 +31,9 @@ JOB = f"{BASE_URL}/activities/{ID}"
 STARTED = Activity(activity_id=ID, state="initialized")
 
 
-def plan_states(answers: Answers, *states: str) -> None:
+def plan_states(responses: Responses, *states: str) -> None:
     for state in states:
-        answers.plan("GET", JOB, body=json.dumps(ACTIVITY | {"state": state}).encode())
+        responses.plan("GET", JOB, body=json.dumps(ACTIVITY | {"state": state}).encode())
 
 
 # --- wait ---------------------------------------------------------------------------------------------------------
@@ -41,18 +41,18 @@ def plan_states(answers: Answers, *states: str) -> None:
 
 @in_virtual_time
 async def test_a_job_is_polled_with_growing_pauses() -> None:
-    async with client() as (cc, answers):
-        plan_states(answers, *["processing"] * 7, "completed")
+    async with client() as (cc, responses):
+        plan_states(responses, *["processing"] * 7, "completed")
         done = await cc.activities.wait(STARTED)
         assert done.state == "completed"
-        assert len(answers.sent) == 8
+        assert len(responses.sent) == 8
         assert round(asyncio.get_running_loop().time(), 1) == 1 + 2 + 4 + 8 + 15 + 3 * 30
 
 
 @in_virtual_time
 async def test_with_an_id_alone_the_job_is_read_at_once() -> None:
-    async with client() as (cc, answers):
-        plan_states(answers, "completed")
+    async with client() as (cc, responses):
+        plan_states(responses, "completed")
         assert (await cc.activities.wait(ID)).finished
         assert round(asyncio.get_running_loop().time(), 1) == 0
 
@@ -61,58 +61,58 @@ async def test_with_an_id_alone_the_job_is_read_at_once() -> None:
 def test_every_final_state_ends_the_wait(state: str) -> None:
     @in_virtual_time
     async def test() -> None:
-        async with client() as (cc, answers):
-            plan_states(answers, "initialized", "of_tomorrow", state)
+        async with client() as (cc, responses):
+            plan_states(responses, "initialized", "of_tomorrow", state)
             assert (await cc.activities.wait(ID)).state == state
 
     test()
 
 
 async def test_a_job_that_has_ended_needs_no_request() -> None:
-    async with client() as (cc, answers):
+    async with client() as (cc, responses):
         for ended in (Activity(activity_id=ID, state="failed"), Activity()):
             assert await cc.activities.wait(ended) is ended
-        assert answers.sent == []
+        assert responses.sent == []
 
 
 @in_virtual_time
 async def test_the_deadline_raises_an_error_that_carries_the_job_and_the_wait_can_be_resumed() -> None:
-    async with client() as (cc, answers):
-        plan_states(answers, *["of_tomorrow"] * 4)
+    async with client() as (cc, responses):
+        plan_states(responses, *["of_tomorrow"] * 4)
         with pytest.raises(ActivityTimeoutError, match="still of_tomorrow after 10 seconds") as caught:
             await cc.activities.wait(STARTED, timeout=10)
         assert round(asyncio.get_running_loop().time(), 1) == 10
         assert isinstance(caught.value, TimeoutError)
         assert (caught.value.activity.activity_id, caught.value.activity.state) == (ID, "of_tomorrow")
         assert pickle.loads(pickle.dumps(caught.value)).activity == caught.value.activity  # noqa: S301  # our own
-        plan_states(answers, "processing", "completed")
+        plan_states(responses, "processing", "completed")
         assert (await cc.activities.wait(caught.value.activity.activity_id)).finished
 
 
 @in_virtual_time
 async def test_without_any_time_a_job_is_read_once() -> None:
-    async with client() as (cc, answers):
-        plan_states(answers, "processing")
+    async with client() as (cc, responses):
+        plan_states(responses, "processing")
         with pytest.raises(ActivityTimeoutError):
             await cc.activities.wait(STARTED, timeout=0)
-        plan_states(answers, "completed")
+        plan_states(responses, "completed")
         assert (await cc.activities.wait(STARTED, timeout=0)).finished
 
 
 @in_virtual_time
 async def test_an_error_of_a_poll_is_raised_and_the_wait_can_be_resumed() -> None:
-    async with client() as (cc, answers):
-        answers.plan("GET", JOB, status=404)
+    async with client() as (cc, responses):
+        responses.plan("GET", JOB, status=404)
         with pytest.raises(NotFoundError):
             await cc.activities.wait(ID)
-        plan_states(answers, "completed")
+        plan_states(responses, "completed")
         assert (await cc.activities.wait(ID)).finished
 
 
 @in_virtual_time
 async def test_a_wait_that_is_cancelled_leaves_nothing_behind() -> None:
-    async with client() as (cc, answers):
-        plan_states(answers, "processing")
+    async with client() as (cc, responses):
+        plan_states(responses, "processing")
         waiting = asyncio.create_task(cc.activities.wait(ID))
         await asyncio.sleep(0.5)
         waiting.cancel()
@@ -123,10 +123,10 @@ async def test_a_wait_that_is_cancelled_leaves_nothing_behind() -> None:
 
 @in_virtual_time
 async def test_a_hundred_jobs_are_waited_for_at_once() -> None:
-    async with client() as (cc, answers):
+    async with client() as (cc, responses):
         for number in range(100):
             body = json.dumps({"activity_id": str(number), "state": "completed"}).encode()
-            answers.plan("GET", f"{BASE_URL}/activities/{number}", body=body)
+            responses.plan("GET", f"{BASE_URL}/activities/{number}", body=body)
         done = await asyncio.gather(*(cc.activities.wait(str(number)) for number in range(100)))
         assert [job.activity_id for job in done] == [str(number) for number in range(100)]
 
@@ -190,8 +190,8 @@ async def test_a_deletion_whose_response_was_lost_and_whose_repeat_finds_nothing
         assert len(server.requests) == 2
 
 
-def _status(answer: Reply) -> str:
-    return answer.data.split(b" ")[1].decode()
+def _status(response: Reply) -> str:
+    return response.data.split(b" ")[1].decode()
 
 
 @pytest.mark.parametrize("lost", LOST)
@@ -202,9 +202,9 @@ async def test_of_other_nouns_too(lost: Reply, noun: str) -> None:
         assert result == (Activity() if noun == "tags" else None)
 
 
-@pytest.mark.parametrize("answer", [NO_LIST, NOT_FOUND])
-async def test_a_deletion_of_what_never_was_is_an_error(answer: Reply) -> None:
-    async with talking(answer) as (cc, server):
+@pytest.mark.parametrize("response", [NO_LIST, NOT_FOUND])
+async def test_a_deletion_of_what_never_was_is_an_error(response: Reply) -> None:
+    async with talking(response) as (cc, server):
         with pytest.raises((BadRequestError, NotFoundError)) as caught:
             await cc.lists.delete("a")
         assert not caught.value.maybe_applied
@@ -262,9 +262,9 @@ async def test_a_create_whose_response_was_lost_is_not(name: str, arguments: tup
 # --- files --------------------------------------------------------------------------------------------------------
 
 
-def parts(answers: Answers) -> dict[str, tuple[str | None, str, bytes]]:
+def parts(responses: Responses) -> dict[str, tuple[str | None, str, bytes]]:
     """The parts of a multipart request: filename, type and content by name."""
-    (sent,) = answers.sent
+    (sent,) = responses.sent
     head = f"Content-Type: {sent.headers['Content-Type']}\r\n\r\n".encode()
     message = email.message_from_bytes(head + (sent.body or b""))
     assert isinstance(message.get_payload(), list)
@@ -283,11 +283,11 @@ CSV = "email,first_name\nada@example.com,Ädä\n".encode()
 async def test_a_file_is_sent_as_a_form(tmp_path: Path) -> None:
     file = tmp_path / "Kunden.csv"
     file.write_bytes(b"\xef\xbb\xbf" + CSV)
-    async with client() as (cc, answers):
-        answers.plan("POST", f"{BASE_URL}/activities/contacts_file_import", status=201, body=json.dumps(ACTIVITY))
+    async with client() as (cc, responses):
+        responses.plan("POST", f"{BASE_URL}/activities/contacts_file_import", status=201, body=json.dumps(ACTIVITY))
         job = await cc.activities.import_file(file, ["a", "b"], sms_permission_to_send="explicit")
         assert job.activity_id == ID
-        assert parts(answers) == {
+        assert parts(responses) == {
             "file": ("Kunden.csv", "text/csv", CSV),
             "list_ids": (None, "text/plain", b"a,b"),
             "sms_permission_to_send": (None, "text/plain", b"explicit"),
@@ -295,23 +295,23 @@ async def test_a_file_is_sent_as_a_form(tmp_path: Path) -> None:
 
 
 async def test_content_needs_no_file() -> None:
-    async with client() as (cc, answers):
-        answers.plan("POST", f"{BASE_URL}/activities/contacts_file_import", status=201, body=json.dumps(ACTIVITY))
+    async with client() as (cc, responses):
+        responses.plan("POST", f"{BASE_URL}/activities/contacts_file_import", status=201, body=json.dumps(ACTIVITY))
         await cc.activities.import_file(CSV, "a", filename='we"ird\r\n.CSV')
-        assert parts(answers)["file"] == ("we%22ird%0D%0A.CSV", "text/csv", CSV)
-        assert parts(answers)["list_ids"] == (None, "text/plain", b"a")
+        assert parts(responses)["file"] == ("we%22ird%0D%0A.CSV", "text/csv", CSV)
+        assert parts(responses)["list_ids"] == (None, "text/plain", b"a")
 
 
 async def test_a_file_that_is_too_big_is_not_read_whole(tmp_path: Path) -> None:
     file = tmp_path / "big.csv"
     with file.open("wb") as big:
         big.truncate(10**12)
-    async with client() as (cc, answers):
+    async with client() as (cc, responses):
         with pytest.raises(InvalidRequestError, match="at most 4,000,000 bytes"):
             await cc.activities.import_file(file, "a")
         with pytest.raises(FileNotFoundError):
             await cc.activities.import_file(str(tmp_path / "none.csv"), "a")
-        assert answers.sent == []
+        assert responses.sent == []
 
 
 async def test_a_file_reaches_a_server_over_a_socket() -> None:
@@ -323,10 +323,10 @@ async def test_a_file_reaches_a_server_over_a_socket() -> None:
 
 
 async def test_an_import_is_encoded_without_escapes() -> None:
-    async with client() as (cc, answers):
-        answers.plan("POST", f"{BASE_URL}/activities/contacts_json_import", status=201, body=json.dumps(ACTIVITY))
+    async with client() as (cc, responses):
+        responses.plan("POST", f"{BASE_URL}/activities/contacts_json_import", status=201, body=json.dumps(ACTIVITY))
         await cc.activities.import_contacts(({"email": "a@b.example", "first_name": name} for name in ["名前"]), "a")
-        assert "名前".encode() in (answers.sent[0].body or b"")
+        assert "名前".encode() in (responses.sent[0].body or b"")
 
 
 # --- what a job says of itself ------------------------------------------------------------------------------------

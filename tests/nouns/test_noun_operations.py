@@ -10,7 +10,7 @@ from typing import Any, get_args
 import aiohttp
 import attrs
 import pytest
-from support.http_stub import Answers, Sent, client
+from support.http_stub import Responses, Sent, client
 from support.neighbours_table import BASE_URL, CRITERIA, OPERATIONS, STANDARD_ERRORS, Operation
 
 import cc_async
@@ -78,12 +78,12 @@ class Use:
     @property
     def data(self) -> Any:
         """What the sample of the table becomes."""
-        if self.operation.answer is None:
+        if self.operation.response is None:
             return None
         if self.name == "lists.id_xrefs":
-            return decode(self.operation.answer["xrefs"], list[ListXref]).value
+            return decode(self.operation.response["xrefs"], list[ListXref]).value
         cls = PARSED.get(self.name) or PARSED[self.name.partition(".")[0]]
-        return decode(self.operation.answer, cls).value
+        return decode(self.operation.response, cls).value
 
     async def on(self, cc: Any, view: str = "") -> Any:
         noun, _, method = self.name.partition(".")
@@ -303,12 +303,12 @@ def named(each: Use) -> str:
     return each.name
 
 
-def plan(answers: Answers, each: Use, status: int, body: bytes) -> None:
-    answers.plan(each.operation.method, BASE_URL + each.path, status=status, body=body, headers=HEADERS)
+def plan(responses: Responses, each: Use, status: int, body: bytes) -> None:
+    responses.plan(each.operation.method, BASE_URL + each.path, status=status, body=body, headers=HEADERS)
 
 
 def sample(each: Use) -> bytes:
-    return b"" if each.operation.answer is None else json.dumps(each.operation.answer).encode()
+    return b"" if each.operation.response is None else json.dumps(each.operation.response).encode()
 
 
 def expected(each: Use) -> Sent:
@@ -324,19 +324,19 @@ def expected(each: Use) -> Sent:
 @pytest.mark.parametrize("each", USES, ids=named)
 async def test_an_operation_sends_one_exact_request_and_returns_the_data(each: Use) -> None:
     for status in each.operation.statuses:
-        async with client() as (cc, answers):
-            plan(answers, each, status, sample(each))
+        async with client() as (cc, responses):
+            plan(responses, each, status, sample(each))
             assert await each.on(cc) == each.data
-            assert answers.sent == [expected(each)]
+            assert responses.sent == [expected(each)]
 
 
 @pytest.mark.parametrize("each", USES, ids=named)
 async def test_with_http_info_sends_the_same_and_adds_status_and_headers(each: Use) -> None:
     for status in each.operation.statuses:
-        async with client() as (cc, answers):
-            plan(answers, each, status, sample(each))
+        async with client() as (cc, responses):
+            plan(responses, each, status, sample(each))
             response = await each.on(cc, ".with_http_info")
-            assert answers.sent == [expected(each)]
+            assert responses.sent == [expected(each)]
             assert isinstance(response, ApiResponse)
             data, code, headers = response
             assert (data, code, headers["X-AMZN-requestid"], response.problems) == (each.data, status, "r1", ())
@@ -345,8 +345,8 @@ async def test_with_http_info_sends_the_same_and_adds_status_and_headers(each: U
 @pytest.mark.parametrize("each", ONE_EACH, ids=named)
 async def test_every_successful_status_is_accepted(each: Use) -> None:
     for status in (200, 201, 202, 204):
-        async with client() as (cc, answers):
-            plan(answers, each, status, sample(each))
+        async with client() as (cc, responses):
+            plan(responses, each, status, sample(each))
             assert await each.on(cc) == each.data
 
 
@@ -396,21 +396,21 @@ def test_the_table_knows_every_operation_and_each_is_tried() -> None:
 async def test_an_operation_raises_the_error_of_each_status(each: Use) -> None:
     for status in (*STANDARD_ERRORS, *each.operation.errors):
         body = json.dumps([{"error_key": "some.key", "error_message": "Some message."}]).encode()
-        async with client() as (cc, answers):
-            plan(answers, each, status, body)
+        async with client() as (cc, responses):
+            plan(responses, each, status, body)
             with pytest.raises(ApiError) as caught:
                 await each.on(cc)
             error = caught.value
             assert (error.status, error.request_id, error.error_key) == (status, "r1", "some.key")
             assert error.maybe_applied == (status >= 500 and each.operation.method != "GET")
-            assert len(answers.sent) == 1
+            assert len(responses.sent) == 1
 
 
-@pytest.mark.parametrize("each", [each for each in ONE_EACH if each.operation.answer], ids=named)
+@pytest.mark.parametrize("each", [each for each in ONE_EACH if each.operation.response], ids=named)
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"null", b"7"])
 async def test_a_response_that_cannot_be_read_is_an_error(each: Use, body: bytes) -> None:
-    async with client() as (cc, answers):
-        plan(answers, each, each.operation.statuses[0], body)
+    async with client() as (cc, responses):
+        plan(responses, each, each.operation.statuses[0], body)
         with pytest.raises(DecodeError) as caught:
             await each.on(cc)
         assert caught.value.maybe_applied == (each.operation.method != "GET")

@@ -78,15 +78,15 @@ REFUSED: list[tuple[Callable[[ConstantContact], Any], str]] = [
 async def test_what_the_api_would_certainly_refuse_is_not_sent(
     refused: Callable[[ConstantContact], Any], rule: str
 ) -> None:
-    async with client() as (cc, answers):
+    async with client() as (cc, responses):
         with pytest.raises(InvalidRequestError, match=rule) as caught:
             await refused(cc)
         assert str(caught.value).endswith(".")
-        assert answers.sent == []
+        assert responses.sent == []
 
 
 async def test_an_activity_without_an_id_cannot_be_read_again() -> None:
-    async with client() as (cc, answers):
+    async with client() as (cc, responses):
         with pytest.raises(InvalidRequestError, match="activity_id"):
             await cc.activities.get(Activity())
-        assert answers.sent == []
+        assert responses.sent == []

@@ -35,10 +35,10 @@ KEYSET = "bGltaXQ9MSZuZXh0PWQ5MzgyNjBh"
 @pytest.mark.parametrize("end", ENDS)
 async def test_a_single_page_ends_the_stream_whatever_its_links(noun: str, end: dict[str, Any]) -> None:
     path, items, sample, cls = NOUNS[noun]
-    async with client() as (cc, answers):
-        answers.plan("GET", BASE_URL + path, body=json.dumps({items: [sample], **end}).encode())
+    async with client() as (cc, responses):
+        responses.plan("GET", BASE_URL + path, body=json.dumps({items: [sample], **end}).encode())
         assert await attrgetter(noun)(cc).list().collect() == [decode(sample, cls).value]
-        assert [sent.url for sent in answers.sent] == [BASE_URL + path]
+        assert [sent.url for sent in responses.sent] == [BASE_URL + path]
 
 
 @pytest.mark.parametrize("noun", NOUNS)
@@ -47,30 +47,30 @@ async def test_the_next_page_is_that_of_the_cursor_on_the_path_of_the_collection
     path, items, sample, _ = NOUNS[noun]
     public = "/v3" + path.partition("?")[0]
     href = f"/contacts-service/v3/accounts/a0{path.partition('?')[0]}" if internal else public
-    async with client() as (cc, answers):
+    async with client() as (cc, responses):
         first = {items: [sample], "_links": {"next": {"href": f"{href}?cursor={KEYSET}"}}}
-        answers.plan("GET", BASE_URL + path, body=json.dumps(first).encode())
+        responses.plan("GET", BASE_URL + path, body=json.dumps(first).encode())
         second = BASE_URL.removesuffix("/v3") + f"{public}?cursor={KEYSET}"
-        answers.plan("GET", second, body=json.dumps({items: []}).encode())
+        responses.plan("GET", second, body=json.dumps({items: []}).encode())
         assert len(await attrgetter(noun)(cc).list().collect()) == 1
-        assert [sent.url for sent in answers.sent] == [BASE_URL + path, second]
+        assert [sent.url for sent in responses.sent] == [BASE_URL + path, second]
 
 
 @pytest.mark.parametrize("noun", NOUNS)
 async def test_a_stream_can_be_resumed_from_a_saved_link(noun: str) -> None:
     path, items, sample, _ = NOUNS[noun]
     link = f"/v3{path.partition('?')[0]}?cursor={KEYSET}"
-    async with client() as (cc, answers):
-        answers.plan("GET", BASE_URL.removesuffix("/v3") + link, body=json.dumps({items: [sample]}).encode())
+    async with client() as (cc, responses):
+        responses.plan("GET", BASE_URL.removesuffix("/v3") + link, body=json.dumps({items: [sample]}).encode())
         assert len(await attrgetter(noun)(cc).list(start=link).collect()) == 1
 
 
 @pytest.mark.parametrize("noun", NOUNS)
 async def test_a_link_that_leads_elsewhere_is_not_followed(noun: str) -> None:
     path, items, sample, _ = NOUNS[noun]
-    async with client() as (cc, answers):
+    async with client() as (cc, responses):
         first = {items: [sample], "_links": {"next": {"href": f"https://evil.example/v3{path}"}}}
-        answers.plan("GET", BASE_URL + path, body=json.dumps(first).encode())
+        responses.plan("GET", BASE_URL + path, body=json.dumps(first).encode())
         with pytest.raises(PaginationError, match="another server"):
             await attrgetter(noun)(cc).list().collect()
 
@@ -78,9 +78,9 @@ async def test_a_link_that_leads_elsewhere_is_not_followed(noun: str) -> None:
 @pytest.mark.parametrize("noun", NOUNS)
 async def test_with_http_info_returns_the_first_page(noun: str) -> None:
     path, items, sample, cls = NOUNS[noun]
-    async with client() as (cc, answers):
+    async with client() as (cc, responses):
         body = json.dumps({items: [sample], "_links": {"next": {"href": f"/v3{path}&cursor=x"}}}).encode()
-        answers.plan("GET", BASE_URL + path, body=body, headers={"X-A": "b"})
+        responses.plan("GET", BASE_URL + path, body=body, headers={"X-A": "b"})
         page = await attrgetter(noun)(cc).with_http_info.list()
         assert (page.items, page.status, page.headers["x-a"]) == ([decode(sample, cls).value], 200, "b")
         assert page.next_url is not None
@@ -105,18 +105,18 @@ FILTERS: list[tuple[str, dict[str, Any], str]] = [
 async def test_every_filter_travels_under_the_name_the_api_gives_it(
     noun: str, filters: dict[str, Any], path: str
 ) -> None:
-    async with client() as (cc, answers):
-        answers.plan("GET", BASE_URL + path, body=b"{}")
+    async with client() as (cc, responses):
+        responses.plan("GET", BASE_URL + path, body=b"{}")
         page = await attrgetter(noun)(cc).with_http_info.list(**filters)
         assert page.items == []
-        sent = answers.sent[0].url.partition("?")[2]
+        sent = responses.sent[0].url.partition("?")[2]
         assert {pair.partition("=")[0] for pair in sent.split("&")} <= OPERATIONS[f"{noun}.list"].query.keys()
 
 
 async def test_the_number_of_lists_comes_with_the_page() -> None:
-    async with client() as (cc, answers):
+    async with client() as (cc, responses):
         body = json.dumps({"lists": [], "lists_count": 249}).encode()
-        answers.plan("GET", f"{BASE_URL}/contact_lists?include_count=true&limit=1000", body=body)
+        responses.plan("GET", f"{BASE_URL}/contact_lists?include_count=true&limit=1000", body=body)
         assert (await cc.lists.with_http_info.list(include_count=True)).total == 249
 
 
@@ -131,16 +131,16 @@ async def test_the_number_of_lists_comes_with_the_page() -> None:
     ],
 )
 async def test_a_saved_link_carries_all_filters(noun: str, filters: dict[str, Any]) -> None:
-    async with client() as (cc, answers):
+    async with client() as (cc, responses):
         with pytest.raises(InvalidRequestError, match=f"leave out {next(iter(filters))}"):
             attrgetter(noun)(cc).list(start="/v3/x?cursor=y", **filters)
-        assert answers.sent == []
+        assert responses.sent == []
 
 
 async def test_an_odd_value_costs_only_itself(caplog: pytest.LogCaptureFixture) -> None:
-    async with client() as (cc, answers):
+    async with client() as (cc, responses):
         body = json.dumps({"tags": [TAG | {"created_at": "soon", "of_tomorrow": [1]}, TAG | {"tag_id": "t2"}]}).encode()
-        answers.plan("GET", f"{BASE_URL}/contact_tags?limit=500", body=body)
+        responses.plan("GET", f"{BASE_URL}/contact_tags?limit=500", body=body)
         odd, plain = await cc.tags.list().collect()
         assert (odd.name, odd.created_at) == (plain.name, None)
     assert ["created_at" in record.getMessage() for record in caplog.records] == [True]

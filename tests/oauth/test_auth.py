@@ -110,7 +110,7 @@ class TestPresentToken:
         assert await oauth.token(rejected="a0") == "a1"
         assert server.refreshes == ["r0"]
 
-    async def test_answers_a_rejection_of_an_older_one(self, make: Any, server: TokenServer) -> None:
+    async def test_responses_a_rejection_of_an_older_one(self, make: Any, server: TokenServer) -> None:
         oauth = make(lasting())
         assert await oauth.token(rejected="long gone") == "a0"
         assert server.forms == []
@@ -166,7 +166,7 @@ class TestRefresh:
         assert [await oauth.token() for _ in range(5)] == ["a2"] * 5
         assert server.refreshes == ["r0", "r1"]
 
-    async def test_keeps_the_refresh_token_that_an_answer_leaves_out(self, make: Any, server: TokenServer) -> None:
+    async def test_keeps_the_refresh_token_that_a_response_leaves_out(self, make: Any, server: TokenServer) -> None:
         store = MemoryTokenStore(Token("a0", "r0", NOW, scope="contact_data offline_access"))
         server.replies.append(reply(200, access_token="a1", expires_in=86_400))
         await make(store=store).token()
@@ -480,7 +480,7 @@ class TestHostTrouble:
         assert await make(lasting(0)).token() == "a1"
         assert time.slept == [7, 30]
 
-    async def test_of_answers_that_are_lost_is_borne_once(self, make: Any, server: TokenServer) -> None:
+    async def test_of_responses_that_are_lost_is_borne_once(self, make: Any, server: TokenServer) -> None:
         server.replies.extend([CUT] * 3)
         with pytest.raises(TokenRefreshError, match="did not respond") as caught:
             await make(lasting(0)).token()
@@ -489,7 +489,9 @@ class TestHostTrouble:
         assert isinstance(cause, TransportError)
         assert cause.maybe_applied
 
-    async def test_of_an_answer_that_does_not_come_in_time_counts_as_lost(self, make: Any, server: TokenServer) -> None:
+    async def test_of_a_response_that_does_not_come_in_time_counts_as_lost(
+        self, make: Any, server: TokenServer
+    ) -> None:
         server.gate.clear()
         with pytest.raises(TokenRefreshError) as caught:
             await make(lasting(0), timeout=0.1).token()
@@ -506,7 +508,7 @@ class TestHostTrouble:
         assert not caught.value.__cause__.maybe_applied
 
     @pytest.mark.parametrize(
-        ("answer", "code"),
+        ("response", "code"),
         [
             (reply(401, error="invalid_client", error_description="No such app."), "invalid_client"),
             (reply(400, errorCode="E0000021", errorSummary="Bad media type."), "E0000021"),
@@ -514,9 +516,9 @@ class TestHostTrouble:
         ],
     )
     async def test_that_cannot_pass_fails_at_once(
-        self, make: Any, server: TokenServer, answer: Any, code: str | None
+        self, make: Any, server: TokenServer, response: Any, code: str | None
     ) -> None:
-        server.replies.append(answer)
+        server.replies.append(response)
         with pytest.raises(TokenRefreshError) as caught:
             await make(lasting(0)).token()
         assert type(caught.value) is TokenRefreshError
@@ -556,7 +558,7 @@ class TestHostTrouble:
 
 class TestReauthorization:
     @pytest.mark.parametrize(
-        "answer",
+        "response",
         [
             reply(400, error="invalid_grant", error_description="The refresh token is invalid or expired."),
             reply(403, errorCode="invalid_grant", errorSummary="The refresh token is invalid or expired."),
@@ -564,11 +566,11 @@ class TestReauthorization:
         ],
     )
     async def test_is_required_when_the_host_says_so_and_the_token_is_never_sent_again(
-        self, make: Any, server: TokenServer, answer: Any
+        self, make: Any, server: TokenServer, response: Any
     ) -> None:
         store = MemoryTokenStore(lasting(0))
         oauth = make(store=store)
-        server.replies.append(answer)
+        server.replies.append(response)
         for _ in range(3):
             with pytest.raises(ReauthorizationRequiredError, match="invalid_grant") as caught:
                 await oauth.token()

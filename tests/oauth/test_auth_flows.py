@@ -208,9 +208,9 @@ class TestDevice:
             }
         ]
 
-    @pytest.mark.parametrize("answer", [reply(400, error="invalid_scope"), reply(200, device_code="d0"), HTML, CUT])
-    async def test_start_reports_a_refusal(self, server: TokenServer, answer: Any) -> None:
-        server.replies.append(answer)
+    @pytest.mark.parametrize("response", [reply(400, error="invalid_scope"), reply(200, device_code="d0"), HTML, CUT])
+    async def test_start_reports_a_refusal(self, server: TokenServer, response: Any) -> None:
+        server.replies.append(response)
         with pytest.raises(AuthorizationError):
             await Flow(server).oauth.start_device_authorization()
 

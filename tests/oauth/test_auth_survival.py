@@ -74,13 +74,13 @@ def test_eight_processes_with_one_file_refresh_once(server: TokenServer, path: P
         for worker in workers:
             assert worker.stdout is not None
             assert worker.stdout.readline() == "ready\n"
-        answers = []
+        responses = []
         for worker in workers:
             assert worker.stdin is not None
             worker.stdin.write("go\n")
             worker.stdin.flush()
-        answers = [worker.communicate()[0].split() for worker in workers]
-    assert answers == [["a1"] * 10] * 8
+        responses = [worker.communicate()[0].split() for worker in workers]
+    assert responses == [["a1"] * 10] * 8
     assert server.refreshes == ["r0"]
     assert number_in(path) == 1
 
@@ -125,7 +125,7 @@ def test_a_process_killed_at_any_instant_leaves_a_whole_file_with_all_that_was_s
         command = [*COMMAND, "-c", EXECUTIONER, server.url, str(path), "40", str(random.randrange(10**6))]
         saves = int(subprocess.check_output(command, text=True))  # noqa: S603 - our own code
     assert saves >= 40
-    # Sent again are only tokens whose answer died with its process.
+    # Sent again are only tokens whose response died with its process.
     assert len(server.refreshes) - len(set(server.refreshes)) <= 40
 
 

@@ -299,9 +299,9 @@ class Log(TokenServer):
         super().__init__(forgiving=True, latency=0.01)
         self.sent: list[tuple[str, str, float]] = []
 
-    def answer(self, form: dict[str, str], headers: dict[str, str], path: str) -> Any:
+    def response(self, form: dict[str, str], headers: dict[str, str], path: str) -> Any:
         self.sent.append((form["refresh_token"], form["client_id"], time.monotonic()))
-        return super().answer(form, headers, path)
+        return super().response(form, headers, path)
 
     def repeated(self) -> list[tuple[tuple[str, float], tuple[str, float]]]:
         """Each two sends of one token that followed each other."""

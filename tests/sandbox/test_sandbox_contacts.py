@@ -234,7 +234,7 @@ async def sign_up(call: Caller, **body: Any) -> tuple[int, Any]:
 async def test_a_sign_up_creates_and_then_updates_in_part() -> None:
     async with calling() as call:
         lists, fields = call.box.store.lists, call.box.store.custom_fields
-        status, answer = await sign_up(
+        status, response = await sign_up(
             call,
             email_address="ada@example.com",
             first_name="Ada",
@@ -242,7 +242,7 @@ async def test_a_sign_up_creates_and_then_updates_in_part() -> None:
             custom_fields=[{"custom_field_id": fields[0], "value": "blue"}],
             street_address={"kind": "home", "city": "Portland"},
         )
-        assert (status, answer["action"]) == (201, "created")
+        assert (status, response["action"]) == (201, "created")
         status, again = await sign_up(
             call,
             email_address="ADA@example.com",
@@ -251,8 +251,8 @@ async def test_a_sign_up_creates_and_then_updates_in_part() -> None:
             custom_fields=[{"custom_field_id": fields[1], "value": "green"}],
             street_address={"kind": "home", "city": "Duluth"},
         )
-        assert (status, again) == (200, {"contact_id": answer["contact_id"], "action": "updated"})
-        contact = call.box.store.get(answer["contact_id"])
+        assert (status, again) == (200, {"contact_id": response["contact_id"], "action": "updated"})
+        contact = call.box.store.get(response["contact_id"])
         assert (contact["first_name"], contact["last_name"]) == ("Ada", "Lovelace")
         assert contact["list_memberships"] == [lists[0], lists[1]]
         assert [field["value"] for field in contact["custom_fields"]] == ["blue", "green"]
@@ -299,10 +299,10 @@ async def test_a_sign_up_by_sms_finds_its_contact_again() -> None:
         "sms_channel_consents": [consent],
     }
     async with calling(contacts=5) as call:
-        status, answer = await sign_up(call, sms_channel=channel)
+        status, response = await sign_up(call, sms_channel=channel)
         assert status == 201
         assert (await sign_up(call, sms_channel=channel))[0] == 200
-        assert "email_address" not in call.box.store.get(answer["contact_id"])
+        assert "email_address" not in call.box.store.get(response["contact_id"])
         del consent["consent_medium_url"]
         assert (await sign_up(call, sms_channel=channel))[0] == 400
 

@@ -49,7 +49,7 @@ async def test_a_status_comes_in_any_shape(shape: Any, body: Any) -> None:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-async def test_a_write_is_spared_or_applied_before_its_answer_is_lost(when: Any) -> None:
+async def test_a_write_is_spared_or_applied_before_its_response_is_lost(when: Any) -> None:
     async with calling() as call:
         call.box.fault("status", when=when)
         assert (await call("POST", "/contacts", ADA)).status == 500
@@ -86,7 +86,7 @@ async def test_a_body_is_cut_truncated_or_broken(encoding: str) -> None:
                 json.loads(reply.body)
 
 
-async def test_a_spoiler_of_answers_leaves_the_write_and_an_empty_answer_alone() -> None:
+async def test_a_spoiler_of_responses_leaves_the_write_and_an_empty_response_alone() -> None:
     async with calling() as call:
         contact_id = call.box.store.create(ADA)["contact_id"]
         call.box.fault("truncated")
@@ -117,7 +117,7 @@ async def test_a_segment_can_take_its_time() -> None:
         assert replies[0].json["status"] == "processing"
 
 
-async def test_an_answer_can_be_changed_in_place_or_replaced() -> None:
+async def test_a_response_can_be_changed_in_place_or_replaced() -> None:
     async with calling(contacts=3) as call:
 
         def odd(page: Any) -> None:
@@ -137,7 +137,7 @@ async def test_a_link_can_lead_anywhere() -> None:
         assert (await call("GET", "/contacts/x")).status == 404
 
 
-async def test_a_hanging_answer_ends_when_the_client_leaves_or_the_box_closes() -> None:
+async def test_a_hanging_response_ends_when_the_client_leaves_or_the_box_closes() -> None:
     async with calling() as call:
         call.box.fault("hang", times=2, when="after")
         with pytest.raises(TimeoutError):

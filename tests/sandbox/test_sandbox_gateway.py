@@ -116,7 +116,7 @@ async def test_a_token_without_the_scope_is_denied() -> None:
         assert (await call("GET", call.box.base_url.removesuffix("v3"))).status == 403
 
 
-async def test_every_answer_carries_ids_of_its_own() -> None:
+async def test_every_response_carries_ids_of_its_own() -> None:
     async with calling() as call:
         replies = [await call("GET", path) for path in ("/contacts", "/nowhere", "/contacts/x")]
         for name in ("x-amzn-RequestId", "x-eig-tracking-id"):
@@ -155,7 +155,7 @@ async def test_the_box_knows_the_most_that_arrived_in_any_window() -> None:
         assert call.box.max_in_window(60) == 6
 
 
-async def test_answers_are_compressed_only_for_those_who_take_it() -> None:
+async def test_responses_are_compressed_only_for_those_who_take_it() -> None:
     async with calling(contacts=50) as call:
         plain = {"Accept-Encoding": "identity"}
         packed = await call("GET", "/contacts")
@@ -178,10 +178,10 @@ async def test_latency_and_jitter_are_waited_for(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr("cc_async.sandbox.server.asyncio", SimpleNamespace(sleep=note))
         for _ in range(20):
             await call("GET", "/contacts/counts")
-    arrivals, answers = waits[0::3], waits[2::3]
+    arrivals, responses = waits[0::3], waits[2::3]
     assert all(0 <= wait <= 0.5 for wait in arrivals)
-    assert all(0.5 <= wait <= 1.5 for wait in answers)
-    assert len(set(arrivals)) == len(set(answers)) == 20
+    assert all(0.5 <= wait <= 1.5 for wait in responses)
+    assert len(set(arrivals)) == len(set(responses)) == 20
 
 
 async def test_start_and_close_can_be_repeated() -> None:

@@ -128,7 +128,7 @@ def places(body: Any) -> Iterator[tuple[Any, Any]]:
             yield from places(value)
 
 
-def answer(route: tuple[str, str], body: Any, query: dict[str, str], one: str) -> int:
+def response(route: tuple[str, str], body: Any, query: dict[str, str], one: str) -> int:
     return send(route, "application/json", json.dumps(body).encode(), query, one)
 
 
@@ -138,7 +138,7 @@ def send(wanted: tuple[str, str], media_type: str, sent: bytes, query: dict[str,
     concrete = re.sub(r"{\w+}", quote(one), path)
     args = dict.fromkeys(re.findall(r"{(\w+)}", path), one)
     call = Call(method, concrete, urlencode(query), {"Content-Type": media_type}, sent, handler, args)
-    response = box._api.answer(call)
+    response = box._api.respond(call)
     assert all(response.chunks)
     box.finish_jobs()
     return response.status
@@ -155,7 +155,7 @@ def test_no_value_anywhere_in_a_body_breaks_the_api(data: Any, route: tuple[str,
             del container[key]
         if not body:
             break
-    assert answer(route, body, {}, one) in {200, 201, 204, 400, 404, 409}
+    assert response(route, body, {}, one) in {200, 201, 204, 400, 404, 409}
 
 
 @settings(max_examples=300, deadline=None)
@@ -177,4 +177,4 @@ def test_no_file_breaks_the_api(content: bytes, lists: bytes) -> None:
     st.sampled_from(IDS),
 )
 def test_no_query_or_id_breaks_the_api(route: tuple[str, str], query: dict[str, str], one: str) -> None:
-    assert answer(route, None, query, one) in {200, 202, 204, 400, 404}
+    assert response(route, None, query, one) in {200, 202, 204, 400, 404}

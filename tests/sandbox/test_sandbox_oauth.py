@@ -105,8 +105,8 @@ async def test_a_rotating_refresh_token_works_once() -> None:
 
 
 @pytest.mark.parametrize("listed", [True, False])
-async def test_a_long_lived_refresh_token_stays_and_may_be_left_out_of_the_answer(listed: bool) -> None:
-    async with calling(rotating=False, refresh_token_in_answer=listed) as call:
+async def test_a_long_lived_refresh_token_stays_and_may_be_left_out_of_the_response(listed: bool) -> None:
+    async with calling(rotating=False, refresh_token_in_response=listed) as call:
         token = call.box.refresh_token
         for _ in range(2):
             reply = await call.refresh(token)

@@ -260,9 +260,9 @@ async def test_cached_results_stay_true_under_every_kind_of_write() -> None:
         store = call.box.store
         queries = [*CASES, f"status=all&lists={store.lists[0]}", f"tags={store.tags[1]}", "segment_id=3"]
         for step in range(4):
-            answers = {query: await call.ids(f"limit=500&{query}") for query in queries}
+            responses = {query: await call.ids(f"limit=500&{query}") for query in queries}
             store.table._results.clear()  # so that the same questions are answered without the cache
-            assert {query: await call.ids(f"limit=500&{query}") for query in queries} == answers
+            assert {query: await call.ids(f"limit=500&{query}") for query in queries} == responses
             active = await call.ids("status=active&limit=500")
             clock.now += 1
             store.unsubscribe(active[step])

@@ -186,7 +186,7 @@ async def test_empty_pages_now_and_then_are_neither() -> None:
     assert await MemoryApi.of(book, latency=lambda: 0.01).pager().collect() == book.items
 
 
-async def test_an_unfinished_segment_that_answers_200_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unfinished_segment_that_responses_200_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Sandbox(contacts=3, rate=None, daily=None) as box:
         box.fault("body", status=200, body=b'{"contacts": [], "status": "processing"}', times=1)
         async with ConstantContact(box.access_token, base_url=box.base_url) as cc:

@@ -561,7 +561,7 @@ async def test_patches_of_one_contact_are_applied_in_their_order() -> None:
         assert set(after["list_memberships"]) == set(box.store.lists)
 
 
-async def test_a_lost_answer_to_a_create_is_maybe_done_and_never_sent_again() -> None:
+async def test_a_lost_response_to_a_create_is_maybe_done_and_never_sent_again() -> None:
     async with opened() as (box, cc):
         box.fault("cut", method="POST", when="after", after=2, times=2)
         box.fault("cut", method="POST", when="before", after=6, times=1)
@@ -622,7 +622,7 @@ def written(box: Sandbox, outcome: Outcome[CreateContactRequest, Contact]) -> bo
     return found
 
 
-async def test_deletes_with_lost_answers_are_all_done() -> None:
+async def test_deletes_with_lost_responses_are_all_done() -> None:
     async with opened(contacts=120) as (box, cc):
         alive = [contact_id for contact_id in box.store.ids() if not box.store.get(contact_id).get("deleted_at")]
         for number in range(10):

@@ -20,7 +20,7 @@ from cc_async.sandbox import Sandbox
 
 
 class FakeSession:
-    """Answers 202 as often as each page is told to, and notes when it was asked for what."""
+    """Responds with 202 as often as each page is told to, and notes when it was asked for what."""
 
     base_url, prefix, strict, retry = BASE, "/v3", False, RetryPolicy()
 
@@ -102,7 +102,7 @@ async def test_closing_the_client_ends_the_pause_of_a_segment() -> None:
     assert asyncio.get_running_loop().time() == 0.5
 
 
-async def test_an_empty_202_is_a_segment_that_is_being_computed_and_no_broken_answer() -> None:
+async def test_an_empty_202_is_a_segment_that_is_being_computed_and_no_broken_response() -> None:
     async with talking(reply(202), timeout=5.0) as (cc, server):
         with pytest.raises(SegmentNotReadyError):
             await cc.contacts.list(segment_id=7, segment_timeout=0.5).collect()

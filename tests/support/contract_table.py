@@ -30,8 +30,8 @@ class Operation:
     """The parameters with their kinds."""
     body: str | None = None
     """A name in BODIES."""
-    answer: str | None = None
-    """A name in ANSWERS; `[x]` is an array."""
+    response: str | None = None
+    """A name in RESPONSES; `[x]` is an array."""
 
 
 _INCLUDE = "csv: custom_fields list_memberships taggings notes phone_numbers street_addresses sms_channel"
@@ -45,7 +45,7 @@ OPERATIONS = {
             statuses=(201,),
             errors=(400, 401, 403, 409, 415, 500, 503),
             body="create",
-            answer="contact",
+            response="contact",
         ),
         Operation(
             name="create_or_update",
@@ -54,7 +54,7 @@ OPERATIONS = {
             statuses=(200, 201),
             errors=(*READ_ERRORS, 409),
             body="sign_up",
-            answer="sign_up_result",
+            response="sign_up_result",
         ),
         Operation(
             name="delete",
@@ -85,7 +85,7 @@ OPERATIONS = {
                 "include_count": "boolean",
                 "limit": "1 to 500",
             },
-            answer="page",
+            response="page",
         ),
         Operation(
             name="get",
@@ -93,7 +93,7 @@ OPERATIONS = {
             path="/contacts/{contact_id}",
             statuses=(200,),
             query={"include": _INCLUDE},
-            answer="contact",
+            response="contact",
         ),
         Operation(
             name="counts",
@@ -101,7 +101,7 @@ OPERATIONS = {
             path="/contacts/counts",
             statuses=(200,),
             query={"include": "csv: new_subscriber"},
-            answer="counts",
+            response="counts",
         ),
         Operation(
             name="id_xrefs",
@@ -109,14 +109,14 @@ OPERATIONS = {
             path="/contacts/contact_id_xrefs",
             statuses=(200,),
             query={"sequence_ids": "csv of 500"},
-            answer="xrefs",
+            response="xrefs",
         ),
         Operation(
             name="sms_engagement_history",
             method="GET",
             path="/contacts/sms_engagement_history/{contact_id}",
             statuses=(200,),
-            answer="[sms_engagement]",
+            response="[sms_engagement]",
         ),
         Operation(
             name="update",
@@ -125,7 +125,7 @@ OPERATIONS = {
             statuses=(200,),
             errors=(*READ_ERRORS, 409),
             body="update",
-            answer="contact",
+            response="contact",
         ),
         Operation(
             name="resubscribe",
@@ -199,10 +199,10 @@ BODIES: dict[str, dict[str, str]] = {
     },
 }
 
-# --- answers: the fields of each object that comes back, any of which may be absent or null -----------------------
+# --- responses: the fields of each object that comes back, any of which may be absent or null -----------------------
 
 _STAMPS = {"created_at": "moment", "updated_at": "moment"}
-ANSWERS: dict[str, dict[str, str]] = {
+RESPONSES: dict[str, dict[str, str]] = {
     "contact": {
         "contact_id": "string",
         "email_address": "email_address",

@@ -1,4 +1,4 @@
-"""Values as the API writes them, samples of its answers, and what becomes of values that it does not promise."""
+"""Values as the API writes them, samples of its responses, and what becomes of values that it does not promise."""
 
 import json
 from datetime import UTC, date, datetime, timedelta, timezone

@@ -1,4 +1,4 @@
-"""Answers without a socket: aioresponses, which shows in `sent` what left the client, byte for byte."""
+"""Responses without a socket: aioresponses, which shows in `sent` what left the client, byte for byte."""
 
 import inspect
 from collections.abc import AsyncIterator, Mapping
@@ -43,16 +43,16 @@ class Sent:
     body: bytes | None
 
 
-class Answers(aioresponses):
-    """Plans the answers to requests; one that was not planned fails."""
+class Responses(aioresponses):
+    """Plans the responses to requests; one that was not planned fails."""
 
     def __init__(self) -> None:
         super().__init__()
         self.sent: list[Sent] = []
 
-    def plan(self, method: str, url: str, **answer: Any) -> None:
-        """Answer one request; the parameters of `add` say how."""
-        self.add(url, method, response_class=StubResponse, **answer)
+    def plan(self, method: str, url: str, **response: Any) -> None:
+        """Respond to one request; the parameters of `add` say how."""
+        self.add(url, method, response_class=StubResponse, **response)
 
     async def _request_mock(
         self, orig_self: aiohttp.ClientSession, method: str, url: Any, *args: Any, **kwargs: Any
@@ -62,10 +62,10 @@ class Answers(aioresponses):
 
 
 @asynccontextmanager
-async def client(*, attempts: int = 1, strict: bool = False) -> AsyncIterator[tuple[ConstantContact, Answers]]:
-    """A client without a socket, and the answers to plan for it."""
-    answers = Answers()
+async def client(*, attempts: int = 1, strict: bool = False) -> AsyncIterator[tuple[ConstantContact, Responses]]:
+    """A client without a socket, and the responses to plan for it."""
+    responses = Responses()
     limiter, retry = RateLimiter(rate=100_000), RetryPolicy(attempts=attempts)
-    with answers:
+    with responses:
         async with ConstantContact("t0k3n", rate_limiter=limiter, retry=retry, strict=strict) as cc:
-            yield cc, answers
+            yield cc, responses

@@ -25,7 +25,7 @@ class Operation:
     query: Mapping[str, str] = attrs.field(factory=dict)
     body: Mapping[str, Any] | None = None
     """The fields with their kinds: a name, `[name]` for an array, or a mapping; `!` marks what it must not lack."""
-    answer: Any = None
+    response: Any = None
     """A sample."""
 
 
@@ -104,7 +104,9 @@ _TAGGING = {
 
 def _job(kind: str, body: Mapping[str, Any], *errors: int) -> Operation:
     path = f"/activities/{kind}"
-    return Operation(method="POST", path=path, statuses=(201,), errors=(400, *errors, 429), body=body, answer=ACTIVITY)
+    return Operation(
+        method="POST", path=path, statuses=(201,), errors=(400, *errors, 429), body=body, response=ACTIVITY
+    )
 
 
 OPERATIONS: dict[str, Operation] = {
@@ -123,27 +125,27 @@ OPERATIONS: dict[str, Operation] = {
         },
     ),
     "lists.create": Operation(
-        method="POST", path="/contact_lists", statuses=(201,), errors=(400, 409), body=_LIST_BODY, answer=LIST
+        method="POST", path="/contact_lists", statuses=(201,), errors=(400, 409), body=_LIST_BODY, response=LIST
     ),
     "lists.get": Operation(
         method="GET",
         path="/contact_lists/{id}",
         errors=(404,),
         query={"include_membership_count": "string"},
-        answer=LIST | {"membership_count": 3},
+        response=LIST | {"membership_count": 3},
     ),
     "lists.update": Operation(
-        method="PUT", path="/contact_lists/{id}", errors=(400, 404), body=_LIST_BODY, answer=LIST
+        method="PUT", path="/contact_lists/{id}", errors=(400, 404), body=_LIST_BODY, response=LIST
     ),
     "lists.delete": Operation(
-        method="DELETE", path="/contact_lists/{id}", statuses=(202,), errors=(400, 404, 415), answer=ACTIVITY
+        method="DELETE", path="/contact_lists/{id}", statuses=(202,), errors=(400, 404, 415), response=ACTIVITY
     ),
     "lists.id_xrefs": Operation(
         method="GET",
         path="/contact_lists/list_id_xrefs",
         errors=(400, 404),
         query={"sequence_ids": "string"},
-        answer=XREFS,
+        response=XREFS,
     ),
     "tags.list": Operation(
         method="GET", path="/contact_tags", errors=(400, 404), query={"limit": "integer", "include_count": "boolean"}
@@ -154,24 +156,24 @@ OPERATIONS: dict[str, Operation] = {
         statuses=(201,),
         errors=(400, 404, 409),
         body={"name!": "string", "tag_source": "string"},
-        answer=TAG,
+        response=TAG,
     ),
     "tags.get": Operation(
         method="GET",
         path="/contact_tags/{id}",
         errors=(400, 404),
         query={"include_count": "boolean"},
-        answer=TAG | {"contacts_count": 5},
+        response=TAG | {"contacts_count": 5},
     ),
     "tags.update": Operation(
-        method="PUT", path="/contact_tags/{id}", errors=(400, 404, 409), body={"name!": "string"}, answer=TAG
+        method="PUT", path="/contact_tags/{id}", errors=(400, 404, 409), body={"name!": "string"}, response=TAG
     ),
     "tags.delete": Operation(
         method="DELETE",
         path="/contact_tags/{id}",
         statuses=(202,),
         errors=(400, 404, 406),
-        answer=ACTIVITY | {"status": {}, "activity_errors": [{"message": "It was in use."}]},
+        response=ACTIVITY | {"status": {}, "activity_errors": [{"message": "It was in use."}]},
     ),
     "custom_fields.list": Operation(
         method="GET", path="/contact_custom_fields", errors=(400,), query={"limit": "integer"}
@@ -195,15 +197,15 @@ OPERATIONS: dict[str, Operation] = {
             "choices": [{"choice_label": "string", "display_order": "integer"}],
             "version": "integer",
         },
-        answer=FIELD,
+        response=FIELD,
     ),
-    "custom_fields.get": Operation(method="GET", path="/contact_custom_fields/{id}", errors=(400, 404), answer=FIELD),
+    "custom_fields.get": Operation(method="GET", path="/contact_custom_fields/{id}", errors=(400, 404), response=FIELD),
     "custom_fields.update": Operation(
         method="PUT",
         path="/contact_custom_fields/{id}",
         errors=(400, 404),
         body={"label": "string", "choices": [_CHOICE]},
-        answer=FIELD,
+        response=FIELD,
     ),
     "custom_fields.delete": Operation(
         method="DELETE", path="/contact_custom_fields/{id}", statuses=(204,), errors=(404, 415)
@@ -217,41 +219,41 @@ OPERATIONS: dict[str, Operation] = {
         statuses=(201,),
         errors=(400, 409, 415),
         body=_SEGMENT_BODY,
-        answer=SEGMENT | {"segment_criteria": "{}"},
+        response=SEGMENT | {"segment_criteria": "{}"},
     ),
     "segments.get": Operation(
-        method="GET", path="/segments/{id}", errors=(400, 404, 415), answer=SEGMENT | {"segment_criteria": "{}"}
+        method="GET", path="/segments/{id}", errors=(400, 404, 415), response=SEGMENT | {"segment_criteria": "{}"}
     ),
     "segments.update": Operation(
         method="PUT",
         path="/segments/{id}",
         errors=(400, 404, 409, 415),
         body=_SEGMENT_BODY,
-        answer=SEGMENT | {"segment_criteria": "{}"},
+        response=SEGMENT | {"segment_criteria": "{}"},
     ),
     "segments.rename": Operation(
         method="PATCH",
         path="/segments/{id}/name",
         errors=(400, 404, 409, 415),
         body={"name!": "string"},
-        answer=SEGMENT | {"segment_criteria": "{}"},
+        response=SEGMENT | {"segment_criteria": "{}"},
     ),
     "segments.delete": Operation(method="DELETE", path="/segments/{id}", statuses=(204,), errors=(400, 404, 415)),
     "account.summary": Operation(
-        method="GET", path="/account/summary", errors=(400,), query={"extra_fields": "string"}, answer=SUMMARY
+        method="GET", path="/account/summary", errors=(400,), query={"extra_fields": "string"}, response=SUMMARY
     ),
     "account.emails": Operation(
         method="GET",
         path="/account/emails",
         errors=(400, 415),
         query={"confirm_status": "string", "role_code": "string", "email_address": "string"},
-        answer=[EMAIL],
+        response=[EMAIL],
     ),
-    "account.privileges": Operation(method="GET", path="/account/user/privileges", answer=[PRIVILEGE]),
+    "account.privileges": Operation(method="GET", path="/account/user/privileges", response=[PRIVILEGE]),
     "activities.list": Operation(
         method="GET", path="/activities", errors=(400, 404), query={"limit": "integer", "state": "string"}
     ),
-    "activities.get": Operation(method="GET", path="/activities/{id}", errors=(400, 404), answer=ACTIVITY),
+    "activities.get": Operation(method="GET", path="/activities/{id}", errors=(400, 404), response=ACTIVITY),
     "activities.import_contacts": _job(
         "contacts_json_import",
         {"import_data!": "[row]", "list_ids!": "[string]", "sms_permission_to_send": "string"},

@@ -93,7 +93,7 @@ GUESSABLE = (
 class Book:
     """A collection that does not change: `sizes` are those of its pages, `totals` what each of them says of the whole.
 
-    What nobody was given a link to answers as `beyond` says, "refused", "empty", or "poison": a page that looks right.
+    What nobody was given a link to responses as `beyond` says, "refused", "empty", or "poison": a page that looks right.
     """
 
     sizes: Sequence[int]
@@ -203,7 +203,7 @@ class MemoryApi:
             if self.limiter is not None:
                 await self.limiter.throttled()
             return None
-        document = self.read(link)  # before the answer travels, so pages are read in the order of the requests
+        document = self.read(link)  # before the response travels, so pages are read in the order of the requests
         await asyncio.sleep(self.latency())
         if fault < 0 or document is None:
             raise NotFoundError(f"page {page} is refused", status=404)

@@ -51,7 +51,7 @@ def reply(
     then: Literal["keep", "close", "reset", "hang", "flood"] = "keep",
     cut: int = 0,
 ) -> Reply:
-    """An HTTP answer, of which the last `cut` bytes stay away."""
+    """An HTTP response, of which the last `cut` bytes stay away."""
     content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     length = {} if status == 204 else {"Content-Length": str(len(content))}
     fields = {"Content-Type": "application/json", **length, **(headers or {})}
@@ -73,7 +73,7 @@ UNAUTHORIZED = error(401, "unauthorized", "Unauthorized")
 
 
 def success(request: Request) -> Reply:
-    """What the API answers where nothing is wrong."""
+    """What the API responses where nothing is wrong."""
     path = request.target.partition("?")[0]
     if request.method == "DELETE":
         return reply(204)
@@ -85,7 +85,7 @@ def success(request: Request) -> Reply:
 
 
 class RawServer:
-    """Answers each request with the next of `replies`, and then with `success`."""
+    """Responds to each request with the next of `replies`, and then with `success`."""
 
     def __init__(self, *replies: Reply, tls: ssl.SSLContext | None = None) -> None:
         self.replies = deque(replies)
@@ -133,21 +133,21 @@ class RawServer:
             request = Request(method=method, target=target, headers=headers, body=body, connection=connection)
             self.requests.append(request)
             self.arrived.set()
-            answer = self._answer(request, token)
-            writer.write(answer.data)
-            while answer.then == "flood":
+            response = self._response(request, token)
+            writer.write(response.data)
+            while response.then == "flood":
                 writer.write(b"x" * 65_536)
                 await writer.drain()
-            if answer.then == "hang":
+            if response.then == "hang":
                 await reader.read()
-            if answer.then == "reset":
+            if response.then == "reset":
                 linger = struct.pack("ii", 1, 0)
                 writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            if answer.then != "keep":
+            if response.then != "keep":
                 return
             await writer.drain()
 
-    def _answer(self, request: Request, token: str) -> Reply:
+    def _response(self, request: Request, token: str) -> Reply:
         if self.valid_tokens is not None and token not in self.valid_tokens:
             return UNAUTHORIZED
         if self.replies:

@@ -37,12 +37,12 @@ class RedisServer:
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen([EXECUTABLE, *place, *self._options], stdout=log, stderr=log)  # noqa: S603  # a test's own
         deadline = time.monotonic() + 20
-        while not self._answers():
+        while not self._responses():
             assert self._process.poll() is None, (self._folder / "log").read_text()
-            assert time.monotonic() < deadline, "the server does not answer"
+            assert time.monotonic() < deadline, "the server does not response"
             time.sleep(0.02)
 
-    def _answers(self) -> bool:
+    def _responses(self) -> bool:
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
                 connection.sendall(b"PING\r\n")

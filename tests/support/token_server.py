@@ -27,7 +27,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = int(self.headers["Content-Length"])
         form = dict(parse_qsl(self.rfile.read(length).decode()))
-        status, headers, body = self.server.owner.answer(form, dict(self.headers), self.path)  # type: ignore[attr-defined]
+        status, headers, body = self.server.owner.response(form, dict(self.headers), self.path)  # type: ignore[attr-defined]
         self.close_connection = True
         if not status:
             return
@@ -77,15 +77,15 @@ class TokenServer:
         self._thread.join()
         self._server.server_close()
 
-    def answer(self, form: dict[str, str], headers: dict[str, str], path: str) -> Reply:
+    def response(self, form: dict[str, str], headers: dict[str, str], path: str) -> Reply:
         with self._guard:
             self.forms.append({**form, "path": path})
             self.headers.append(headers)
-            answer = self.replies.popleft() if self.replies else self._granted(form)
+            response = self.replies.popleft() if self.replies else self._granted(form)
         self.arrived.release()
         self.gate.wait(20)
         time.sleep(self.latency)
-        return answer
+        return response
 
     def _granted(self, form: dict[str, str]) -> Reply:
         if form["grant_type"] == "refresh_token" and not self.forgiving and form["refresh_token"] != f"r{self.number}":

@@ -115,14 +115,14 @@ class TokenBucket:
 
 
 class SimulatedServer:
-    """Answers requests that travel 100 ms there, give or take `jitter` seconds, and 100 ms back."""
+    """Responds to requests that travel 100 ms there, give or take `jitter` seconds, and 100 ms back."""
 
     def __init__(self, model: Model, jitter: float = 0.0, seed: int = 1) -> None:
         self.model, self.jitter = model, jitter
         self.random = random.Random(seed)
         self.refused = self.accepted = 0
 
-    async def answers(self) -> bool:
+    async def responses(self) -> bool:
         """Whether one request, sent now, is accepted."""
         await asyncio.sleep(0.1 + self.random.uniform(-self.jitter, self.jitter))
         accepted = self.model.accepts(asyncio.get_running_loop().time())
@@ -137,7 +137,7 @@ class SimulatedServer:
         asked = loop.time()
         await limiter.acquire(Turn(stream=stream))
         waited = loop.time() - asked
-        while not await self.answers():
+        while not await self.responses():
             await limiter.throttled()
             await limiter.acquire(Turn(stream=stream))
         return waited

@@ -45,9 +45,9 @@ MIDNIGHT = datetime(2024, 10, 31, tzinfo=UTC)
 SOME_UUID = "04fe9a97-a579-43c5-bb1a-58ed29bf0a6a"
 
 
-def refused(answer: ErrorAnswer, headers: Mapping[str, str] | None = None) -> ApiError:
-    """The exception for an error answer."""
-    return api_error(answer.status, CIMultiDict(headers or {}), answer.body, resets_at=MIDNIGHT)
+def refused(response: ErrorAnswer, headers: Mapping[str, str] | None = None) -> ApiError:
+    """The exception for an error response."""
+    return api_error(response.status, CIMultiDict(headers or {}), response.body, resets_at=MIDNIGHT)
 
 
 # --- Retry-After ----------------------------------------------------------------------------------------------------
@@ -137,12 +137,12 @@ def test_no_retry_after_raises(value: str) -> None:
 # --- bodies ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("answer", ERRORS.values(), ids=ERRORS)
-def test_every_shape_of_error_is_read(answer: ErrorAnswer) -> None:
-    expected = (ErrorDetail(answer.key, answer.message),) if answer.key or answer.message else ()
-    assert error_details(answer.body) == expected
-    error = refused(answer)
-    assert (error.error_key, error.error_message) == (answer.key, answer.message)
+@pytest.mark.parametrize("response", ERRORS.values(), ids=ERRORS)
+def test_every_shape_of_error_is_read(response: ErrorAnswer) -> None:
+    expected = (ErrorDetail(response.key, response.message),) if response.key or response.message else ()
+    assert error_details(response.body) == expected
+    error = refused(response)
+    assert (error.error_key, error.error_message) == (response.key, response.message)
 
 
 @pytest.mark.parametrize(
@@ -228,10 +228,10 @@ def test_the_status_chooses_the_class(status: int, cls: type[ApiError]) -> None:
     ],
 )
 def test_the_three_kinds_of_429_are_told_apart(name: str, quota: bool, throttle: bool) -> None:
-    answer = ErrorAnswer(429, ERRORS[name].body)
-    details = error_details(answer.body)
+    response = ErrorAnswer(429, ERRORS[name].body)
+    details = error_details(response.body)
     assert (is_quota(details), is_throttle(details)) == (quota, throttle)
-    error = refused(answer, {"Retry-After": "7"})
+    error = refused(response, {"Retry-After": "7"})
     assert isinstance(error, RateLimitError)
     assert isinstance(error, QuotaExceededError) == quota
 
@@ -298,7 +298,7 @@ def test_an_error_shows_neither_tokens_nor_addresses_of_the_server() -> None:
     assert error.error_message == "<address> sent Bearer <token>"
 
 
-def test_the_body_that_an_error_keeps_is_bounded_and_starts_where_the_answer_does() -> None:
+def test_the_body_that_an_error_keeps_is_bounded_and_starts_where_the_response_does() -> None:
     error = refused(ErrorAnswer(500, b"\xff" + b"x" * 1_000_000))
     assert error.body == "\N{REPLACEMENT CHARACTER}" + "x" * 4_095
 
