@@ -200,7 +200,7 @@ class Authorization:
             return self.grant(token.scope)
         response = self.grant(" ".join(name for name in token.scope.split() if name != "offline_access"))
         response["scope"] = token.scope
-        if self._settings.refresh_token_in_answer:
+        if self._settings.refresh_token_in_response:
             response["refresh_token"] = form["refresh_token"]
         return response
 

@@ -69,7 +69,7 @@ class Settings:
     export_bom: bool = False
 
     rotating: bool = True  # refresh tokens are single-use; else they are long-lived
-    refresh_token_in_answer: bool = True  # whether the response to a refresh repeats a long-lived one
+    refresh_token_in_response: bool = True  # whether the response to a refresh repeats a long-lived one
     public_client: bool = False  # accept client_id in the form, without a secret
     refuse_default_agents: bool = False  # 403 at the token endpoint for the default User-Agent of libraries
     token_lifetime: float = 86_400

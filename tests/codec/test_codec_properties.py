@@ -1,4 +1,4 @@
-"""What holds for every response: both decoders agree, nothing but a DecodeError is raised, and odd values stay alone."""
+"""What holds for every response: both decoders agree, only a DecodeError is raised, and odd values stay alone."""
 
 import json
 from collections.abc import Callable

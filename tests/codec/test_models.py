@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import attrs
 import pytest
-from support.contract_table import RESPONSES, BODIES, PERSONAL, UUID
+from support.contract_table import BODIES, PERSONAL, RESPONSES, UUID
 from support.contract_values import CONTACT, COUNTS, SIGNED_UP, XREFS
 
 from cc_async import (

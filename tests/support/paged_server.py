@@ -93,7 +93,7 @@ GUESSABLE = (
 class Book:
     """A collection that does not change: `sizes` are those of its pages, `totals` what each of them says of the whole.
 
-    What nobody was given a link to responses as `beyond` says, "refused", "empty", or "poison": a page that looks right.
+    A page that nothing links to is answered as `beyond` says: "refused", "empty", or "poison": a page that looks right.
     """
 
     sizes: Sequence[int]

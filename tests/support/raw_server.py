@@ -73,7 +73,7 @@ UNAUTHORIZED = error(401, "unauthorized", "Unauthorized")
 
 
 def success(request: Request) -> Reply:
-    """What the API responses where nothing is wrong."""
+    """What the API answers where nothing is wrong."""
     path = request.target.partition("?")[0]
     if request.method == "DELETE":
         return reply(204)
