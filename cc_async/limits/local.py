@@ -2,15 +2,15 @@
 
 import asyncio
 import math
-from collections import OrderedDict, deque
+from collections import deque
 from datetime import UTC, datetime
-from functools import partial
 from typing import Final
 
 import attrs
 
 from cc_async.errors import InvalidRequestError, QuotaExceededError
 from cc_async.limits.protocol import Turn
+from cc_async.limits.queue import Waiter, WaitingRequests
 from cc_async.limits.share import LOOK_BACK, Share
 from cc_async.limits.windows import _LOG, _Day, _Pause
 
@@ -25,14 +25,9 @@ _LONGEST_WISH: Final = 60.0
 
 
 @attrs.define(eq=False)
-class _Waiter:
-    woken: asyncio.Future[datetime | None]  # None: the request may be sent; otherwise when the exhausted quota resets
-    stream: bool
+class _Waiter(Waiter):
     sent_at: float = math.inf  # the loop's time when the task resumed, infinity before that
     day: float = 0.0  # the end of the day that this request was counted in
-
-
-_Queue = OrderedDict[_Waiter, None]  # finding the first key of a plain dict takes linear time
 
 
 class RateLimiter:
@@ -66,8 +61,7 @@ class RateLimiter:
         self._day = _Day(daily)
         self._pause = _Pause(self._window)
         self._share = Share(rate, self._window)
-        self._callers, self._awaited, self._streams = _Queue(), _Queue(), _Queue()
-        self._queues = (self._callers, self._awaited, self._streams)
+        self._waiting = WaitingRequests[_Waiter]()
         self._sent: deque[_Waiter] = deque(maxlen=2 * rate)
         self._row = 0  # calls that have overtaken a waiting stream since its last permit
         self._warned_of: datetime | None = None
@@ -94,9 +88,7 @@ class RateLimiter:
         """
         loop = self._bind()
         waiter = _Waiter(loop.create_future(), turn.stream)
-        queue = self._callers if not turn.stream else self._awaited if turn.awaited else self._streams
-        queue[waiter] = None
-        turn.on_promotion = partial(self._promote, waiter)
+        self._waiting.add(waiter, turn)
         self._pump()
         try:
             spent_until = await waiter.woken
@@ -122,7 +114,7 @@ class RateLimiter:
         wish = min(max(0.0, retry_after or 0.0), _LONGEST_WISH)
         if self._pause.begins(now, last_sent_at):
             recent = sum(waiter.sent_at > now - LOOK_BACK * self._window for waiter in self._sent)
-            accepted = self._share.lower(now, recent=recent, waiting=sum(map(len, self._queues)))
+            accepted = self._share.lower(now, recent=recent, waiting=len(self._waiting))
             if self._share.in_company(now):
                 self._pause.begin_in_company(now, wish, short=accepted or not self._share.pressed)
             else:
@@ -143,11 +135,10 @@ class RateLimiter:
     def _bind(self) -> asyncio.AbstractEventLoop:
         loop, old = asyncio.get_running_loop(), self._loop
         if old is not None and old is not loop:
-            busy = self._next_queue() or any(waiter.sent_at == math.inf for waiter in self._sent)
+            busy = self._waiting or any(waiter.sent_at == math.inf for waiter in self._sent)
             if old.is_running() or (busy and not old.is_closed()):
                 raise InvalidRequestError("A RateLimiter serves one event loop: give each loop its own.")
-            for queue in self._queues:
-                queue.clear()
+            self._waiting.clear()
             for waiter in self._sent:  # never later than now, even if the clocks of the two loops differ
                 waiter.sent_at = min(waiter.sent_at, loop.time())
             self._pause.until = min(self._pause.until, loop.time() + _LONGEST_WISH)
@@ -155,24 +146,15 @@ class RateLimiter:
         self._loop = loop
         return loop
 
-    def _promote(self, waiter: _Waiter) -> None:
-        if waiter in self._streams:
-            self._awaited[waiter] = self._streams.pop(waiter)
-
     def _withdraw(self, waiter: _Waiter) -> None:
         """Release the place in the queue, or the permit, of a cancelled request."""
-        for queue in self._queues:
-            queue.pop(waiter, None)
+        self._waiting.discard(waiter)
         if waiter.sent_at == math.inf and waiter in self._sent:
             self._sent.remove(waiter)
             if waiter.day == self._day.ends_at:
                 self._day.used -= 1
             self._row = _ROW if waiter.stream else self._row
         self._pump()
-
-    def _next_queue(self) -> _Queue | None:
-        streams = self._awaited or self._streams
-        return self._callers if self._callers and not (streams and self._row >= _ROW) else streams or None
 
     def _ready_at(self, now: float) -> float:
         """When the next request may be sent; infinity, so that none overtakes, until the previous task has resumed."""
@@ -182,7 +164,7 @@ class RateLimiter:
             at = max(at, self._sent[-self._rate].sent_at + window)
         # Spacing keeps the next slot of a call near. While a call waits, spaced streams would starve.
         # After a pause all requests are spaced, because the server may not accept a whole burst yet.
-        spaced = not self._callers or at < self._pause.until + window
+        spaced = not self._waiting.callers or at < self._pause.until + window
         share = self._share.at(now)
         space = window / (self._rate * share) if share < 1.0 else spaced * _SPACE * window / self._rate
         return max(at, self._sent[-1].sent_at + space) if self._sent else at
@@ -191,12 +173,12 @@ class RateLimiter:
         """Grant every permit that is due and set the timer for the next one; called after every change."""
         if self._loop is None or self._loop.is_closed():
             return
-        while queue := self._next_queue():
+        while waiter := self._waiting.first(stream=self._row >= _ROW):
             now = self._loop.time()
             if self._day.left() == 0:
                 self._refuse_all()
             elif (at := self._ready_at(now)) <= now:
-                self._grant(queue)
+                self._grant(waiter)
             else:
                 break
         else:
@@ -205,22 +187,18 @@ class RateLimiter:
             self._timer.cancel()
         self._timer = self._loop.call_at(at, self._pump) if at < math.inf else None
 
-    def _grant(self, queue: _Queue) -> None:
-        waiter, _ = queue.popitem(last=False)
+    def _grant(self, waiter: _Waiter) -> None:
+        self._waiting.discard(waiter)
         if waiter.woken.cancelled():
             return  # its task has not resumed yet
         waiter.day = self._day.ends_at
         self._day.used += 1
         self._sent.append(waiter)
-        self._row = self._row + 1 if queue is self._callers and (self._awaited or self._streams) else 0
+        self._row = 0 if waiter.stream or not self._waiting.streams else self._row + 1
         waiter.woken.set_result(None)
 
     def _refuse_all(self) -> None:
         if self._warned_of != (until := self.resets_at):
             self._warned_of = until
             _LOG.warning("The day's quota is exhausted; no request is sent before %s.", until)
-        for queue in self._queues:
-            for waiter in queue:
-                if not waiter.woken.cancelled():
-                    waiter.woken.set_result(until)
-            queue.clear()
+        self._waiting.wake_all(until)

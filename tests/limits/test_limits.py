@@ -76,7 +76,7 @@ class Crowd:
 
 
 def assert_idle(limiter: RateLimiter) -> None:
-    assert not any(limiter._queues)
+    assert not limiter._waiting
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
     assert not loop.timers
@@ -763,7 +763,7 @@ def test_what_waited_in_a_closed_loop_blocks_nobody(
     run(limiter.acquire(Turn()), start=20.0)
     destroy(tasks)
     assert limiter.remaining_today == 9_997
-    assert not any(limiter._queues)
+    assert not limiter._waiting
 
 
 def test_tasks_of_a_closed_loop_may_be_destroyed_before_the_limiter_is_used_again(
