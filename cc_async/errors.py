@@ -21,6 +21,7 @@
     │     └─ ReauthorizationRequiredError  a person must authorize again
     ├─ TokenStoreError              the token store failed
     │  └─ LockLostError             its lock was lost before anything was sent
+    ├─ RateLimiterError             a shared rate limiter failed before anything was sent
     ├─ InvalidRequestError          refused before it was sent (also a ValueError)
     ├─ ClientClosedError            the client was closed
     ├─ DecodeError                  the response is not what the API documents
@@ -224,6 +225,10 @@ class TokenStoreError(ConstantContactError):
 
 class LockLostError(TokenStoreError):
     """The lock of a token store expired, or passed to another process, before anything was sent."""
+
+
+class RateLimiterError(ConstantContactError):
+    """A shared rate limiter gave no permission in time, for example because its server is away; nothing was sent."""
 
 
 class InvalidRequestError(ConstantContactError, ValueError):

@@ -8,16 +8,18 @@ import re
 import signal
 import sqlite3
 import sys
-from collections.abc import AsyncIterator
-from contextlib import closing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from support.redis_server import RedisServer, running
 from support.sandbox_contract import until
 
-from cc_async import ConstantContact, RateLimiter
+from cc_async import ConstantContact, OAuth2, RateLimiter
 from cc_async.sandbox import Sandbox
 
 GUIDE = (Path(__file__).parent.parent / "cc_async" / "guide.md").read_text(encoding="utf-8")
@@ -119,7 +121,7 @@ def write(box: Sandbox, chance: random.Random) -> None:
 
 
 def test_every_recipe_is_code_that_can_be_read_at_a_glance() -> None:
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) == 5
     for block in BLOCKS:
         ast.parse(block)
         assert len(block.splitlines()) < 80
@@ -288,6 +290,43 @@ async def test_the_lifespan_shares_one_client_and_ends_the_sync(box: Sandbox) ->
         assert pages_before_the_sign_up(box, since) <= 3
     assert names["shared"]["cc"].closed
     assert not [task for task in asyncio.all_tasks() if "coro=<sync()" in repr(task)]
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    yield from running(tmp_path / "redis")
+
+
+@pytest.mark.usefixtures("_pointed_at_the_sandbox")
+async def test_the_workers_share_one_limit_and_refresh_one_token(
+    small_box: Sandbox, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fastapi = pytest.importorskip("fastapi", reason="the recipe is for FastAPI")
+    for function, default, value in (
+        (OAuth2.__init__, "token_url", small_box.token_url),
+        (ConstantContact.__init__, "base_url", small_box.base_url),
+    ):
+        assert function.__kwdefaults__ is not None
+        monkeypatch.setitem(function.__kwdefaults__, default, value)
+    for name in ("CLIENT_ID", "CLIENT_SECRET", "REFRESH_TOKEN"):
+        monkeypatch.setenv(f"CC_{name}", getattr(small_box, name.lower()))
+    monkeypatch.setenv("REDIS_URL", redis_server.url)
+    workers = [run_block("workers.py")["app"] for _ in range(2)]
+    assert all(isinstance(worker, fastapi.FastAPI) for worker in workers)
+    async with AsyncExitStack() as stack:
+        for worker in workers:
+            await stack.enter_async_context(worker.router.lifespan_context(worker))
+        clients = [
+            await stack.enter_async_context(
+                httpx.AsyncClient(transport=httpx.ASGITransport(worker), base_url="http://worker")
+            )
+            for worker in workers
+        ]
+        counts = await asyncio.gather(*(client.get("/contacts/count") for client in clients for _ in range(3)))
+        assert {response.status_code for response in counts} == {200}
+        assert len({response.json()["total"] for response in counts}) == 1
+        assert min(worker.state.cc.rate_limiter.remaining_today for worker in workers) == 10_000 - 6
+    assert small_box.oauth.refreshes == 1
 
 
 async def test_everyone_in_a_list_is_given_the_tag_once(small_box: Sandbox, tmp_path: Path) -> None:

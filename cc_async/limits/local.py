@@ -30,6 +30,16 @@ class _Waiter(Waiter):
     day: float = 0.0  # the end of the day that this request was counted in
 
 
+def check_limit(rate: int, per: float, daily: int | None, margin: float | None) -> float:
+    """Return the margin of a limit, in seconds; raise InvalidRequestError if its numbers are not valid."""
+    if not all(isinstance(count, int) and count > 0 for count in (rate, 1 if daily is None else daily)):
+        raise InvalidRequestError(f"rate and daily must be whole numbers of at least 1, not {rate} and {daily}.")
+    margin = _MARGIN * min(1.0, per) if margin is None else margin
+    if not (0 < per < math.inf and 0 <= margin < math.inf):
+        raise InvalidRequestError(f"per must be above 0 and margin not below 0, not {per} and {margin}.")
+    return margin
+
+
 class RateLimiter:
     """At most `rate` requests in any `per` seconds, and `daily` in a UTC day (`None`: no daily limit).
 
@@ -52,11 +62,7 @@ class RateLimiter:
     def __init__(
         self, rate: int = 4, per: float = 1.0, daily: int | None = 10_000, *, margin: float | None = None
     ) -> None:
-        if not all(isinstance(count, int) and count > 0 for count in (rate, 1 if daily is None else daily)):
-            raise InvalidRequestError(f"rate and daily must be whole numbers of at least 1, not {rate} and {daily}.")
-        self._margin = _MARGIN * min(1.0, per) if margin is None else margin
-        if not (0 < per < math.inf and 0 <= self._margin < math.inf):
-            raise InvalidRequestError(f"per must be above 0 and margin not below 0, not {per} and {margin}.")
+        self._margin = check_limit(rate, per, daily, margin)
         self._rate, self._window = rate, per + self._margin
         self._day = _Day(daily)
         self._pause = _Pause(self._window)

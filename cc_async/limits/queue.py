@@ -53,6 +53,12 @@ class WaitingRequests(Generic[W]):
         for waiting in self._classes:
             waiting.pop(waiter, None)
 
+    def move_to_front(self, waiter: W) -> None:
+        """Let a request that has waited before be the first of its class."""
+        for waiting in self._classes:
+            if waiter in waiting:
+                waiting.move_to_end(waiter, last=False)
+
     def first(self, *, stream: bool) -> W | None:
         """Return the request to serve next: one of a stream if told so, else a call, and the other where none waits."""
         order = (self.awaited, self.prefetches, self.callers) if stream else self._classes

@@ -37,12 +37,12 @@ class RedisServer:
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen([EXECUTABLE, *place, *self._options], stdout=log, stderr=log)  # noqa: S603  # a test's own
         deadline = time.monotonic() + 20
-        while not self._responses():
+        while not self._answers():
             assert self._process.poll() is None, (self._folder / "log").read_text()
-            assert time.monotonic() < deadline, "the server does not response"
+            assert time.monotonic() < deadline, "the server does not respond"
             time.sleep(0.02)
 
-    def _responses(self) -> bool:
+    def _answers(self) -> bool:
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
                 connection.sendall(b"PING\r\n")
