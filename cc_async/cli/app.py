@@ -10,6 +10,7 @@ from typing import Any, Final, get_args
 
 from cc_async._version import __version__
 from cc_async.cli import exits
+from cc_async.cli.account_arguments import add_account_commands
 from cc_async.cli.arguments import add_connection, port, positive, seconds, whole
 from cc_async.cli.exits import CommandError
 from cc_async.cli.text import complain
@@ -38,18 +39,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(name: str) -> Callable[[argparse.Namespace], int]:
-    """Return the function that runs a command; only its module is imported, because some need rich."""
-    if name == "demo":
-        from cc_async.cli.demo import run as run_demo  # noqa: PLC0415  # see above
-
-        return run_demo
-    if name == "sandbox":
-        from cc_async.cli.sandbox import run as run_sandbox  # noqa: PLC0415  # see above
-
-        return run_sandbox
-    from cc_async.cli.contacts import run as run_contacts  # noqa: PLC0415  # see above
-
-    return run_contacts
+    """Return the function that runs a command; only its module is imported, because some need an extra."""
+    # ruff: noqa: PLC0415  # see above
+    match name:
+        case "demo":
+            from cc_async.cli.demo import run
+        case "sandbox":
+            from cc_async.cli.sandbox import run
+        case "login":
+            from cc_async.cli.login import run
+        case "logout":
+            from cc_async.cli.account import run_logout as run
+        case "whoami":
+            from cc_async.cli.account import run_whoami as run
+        case "profiles":
+            from cc_async.cli.account import run_profiles as run
+        case _:
+            from cc_async.cli.contacts import run
+    return run
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -85,13 +92,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m cc_async" if module else "cc-async",
         description="An asyncio client for the Constant Contact V3 API. Start with `demo`: it needs no account"
-        " and never leaves this machine.",
+        " and never leaves this machine. For your own account, start with `login`.",
         epilog=exits.HELP,
     )
     parser.add_argument("--version", action="version", version=f"cc-async {__version__}")
     commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
     _add_demo(commands)
     _add_sandbox(commands)
+    add_account_commands(commands)
     _add_contacts(commands)
     return parser
 

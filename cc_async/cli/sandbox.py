@@ -25,6 +25,7 @@ def run(given: argparse.Namespace) -> int:
         enforcement=given.enforcement,
         token_lifetime=given.token_lifetime,
         job_seconds=given.job_seconds,
+        public_client=True,  # `login` needs no secret here; with the secret it is accepted, too
     )
     asyncio.run(serve(box))
     return 0
@@ -50,6 +51,7 @@ def _instructions(box: Sandbox) -> str:
         f"refresh token  {box.refresh_token}",
         "",
         "Try:",
+        f"  cc-async login --profile sandbox --base-url {box.base_url} --client-id {box.client_id}",
         f"  curl -H 'Authorization: Bearer {box.access_token}' '{box.base_url}/contacts?limit=2'",
         f"  CC_ACCESS_TOKEN={box.access_token} python -m cc_async contacts --base-url {box.base_url}",
     ]

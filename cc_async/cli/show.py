@@ -68,6 +68,17 @@ def progress(console: Console) -> Iterator[Advance]:
         yield lambda done, total, text: live.update(task, completed=done, total=total, description=text)
 
 
+@contextmanager
+def waiting(console: Console, text: str) -> Iterator[None]:
+    """A spinner beside the text on a terminal; elsewhere the text alone."""
+    if not console.is_interactive:
+        console.print(text, markup=False)
+        yield
+        return
+    with console.status(Text(text)):
+        yield
+
+
 def _plain(console: Console) -> Advance:
     reached = 0
 

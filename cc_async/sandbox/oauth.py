@@ -5,6 +5,7 @@ import binascii
 import hmac
 from collections.abc import Callable, Mapping
 from hashlib import sha256
+from html import escape
 from urllib.parse import parse_qsl, urlencode
 
 import attrs
@@ -18,6 +19,13 @@ _UNUSED_LIFETIME = 180 * 86_400  # an unused refresh token expires after 180 day
 _SLOWER = 5  # seconds a poll that comes too soon adds to the interval
 _ALL_SCOPES = "contact_data campaign_data account_read account_update offline_access"
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+_ACTIVATE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>Sandbox</title></head><body>
+<h1>Connect a device to the sandbox</h1>
+<form method="post" action="/activate">
+<p><label>Code <input name="user_code" value="USER_CODE" autofocus></label></p>
+<button name="decision" value="approve">Approve</button> <button name="decision" value="deny">Deny</button>
+</form></body></html>"""
 
 
 @attrs.define
@@ -147,7 +155,7 @@ class Authorization:
         settings, scope = self._settings, form.get("scope", "")
         expires = self._now() + settings.device_lifetime
         self._devices[code] = _Device(user_code, scope, expires, settings.device_interval)
-        verification = "https://authz.example.com/activate"
+        verification = f"http://{headers.get('Host', '127.0.0.1')}/activate"
         return document(
             {
                 "device_code": code,
@@ -158,6 +166,19 @@ class Authorization:
                 "interval": settings.device_interval,
             }
         )
+
+    def activate(self, query: str, body: bytes) -> Response:
+        """Show the page on which a person approves or denies a device, or do what its form says."""
+        form = dict(parse_qsl(body.decode("utf-8", "replace")))
+        if not form:
+            user_code = escape(dict(parse_qsl(query)).get("user_code", ""), quote=True)
+            return Response(200, _ACTIVATE.replace("USER_CODE", user_code).encode(), "text/html")
+        decision = "approved" if form.get("decision") == "approve" else "denied"
+        try:
+            self.decide(form.get("user_code", "").strip().upper(), decision)
+        except KeyError:
+            return html(404, "There is no such code.")
+        return html(200, f"The device was {decision}.")
 
     def token(self, body: bytes, headers: Mapping[str, str]) -> Response:
         """Respond to a token request."""

@@ -28,6 +28,7 @@ _ENDPOINTS = {
     f"{_OAUTH}/token": "token",
     f"{_OAUTH}/authorize": "authorize",
     f"{_OAUTH}/device/authorize": "device",
+    "/activate": "activate",
 }
 _SCOPES = {"/v3/account/user/privileges": "", "/v3/account/": "account_read"}
 _SECRET_HEADERS = ("authorization", "cookie")
@@ -41,7 +42,7 @@ _PATIENCE = 0.01  # seconds that requests in flight have to finish on close; 0 w
 class Record:
     """One request that arrived; `status` is 0 if there was no response."""
 
-    endpoint: str  # api, token, authorize, device
+    endpoint: str  # api, token, authorize, device, activate
     method: str
     path: str
     query: str
@@ -283,6 +284,8 @@ class Sandbox(Settings):
             return self._api.respond(attrs.evolve(call, path=call.path.removeprefix("/v3")))
         if endpoint == "authorize":
             return self.oauth.authorize(call.query)
+        if endpoint == "activate":
+            return self.oauth.activate(call.query, call.body)
         try:
             if endpoint == "device":
                 return self.oauth.device(call.body, call.headers)
