@@ -49,6 +49,7 @@ from cc_async.oauth.file_store import FileTokenStore
 from cc_async.oauth.provider import OAuth2, StaticToken, TokenProvider
 from cc_async.oauth.stores import MemoryTokenStore, TokenStore
 from cc_async.oauth.token import Token
+from cc_async.observer import ObservedCall, ObservedRefresh, Observer
 from cc_async.streams.pager import Page, Pager
 
 if typing.TYPE_CHECKING:
@@ -175,6 +176,9 @@ __all__ = [
     "Note",
     "NoteInput",
     "OAuth2",
+    "ObservedCall",
+    "ObservedRefresh",
+    "Observer",
     "Outcome",
     "Page",
     "Pager",

@@ -19,6 +19,7 @@ from cc_async.http.retry import Idempotency, RetryPolicy, is_write
 from cc_async.http.session import BASE_URL, Session
 from cc_async.limits.protocol import Limiter
 from cc_async.oauth.provider import TokenProvider
+from cc_async.observer import Observer
 from cc_async.resources._collection import stream
 from cc_async.resources._download import download, media_type
 from cc_async.streams.collection import Collection
@@ -53,6 +54,8 @@ class ConstantContact:
     `OAuth2` serve one event loop at a time, and may be used again in the next one once the previous loop has ended, as
     with several calls of `asyncio.run`. Anything else raises InvalidRequestError or is undefined.
 
+    `observer` is notified of each logical call and of each refresh of a token; see `Observer`.
+
     Raises:
         InvalidRequestError: `base_url` would send the token unprotected, or an argument is invalid.
 
@@ -71,6 +74,7 @@ class ConstantContact:
         trust_env: bool = False,
         ssl_context: ssl.SSLContext | None = None,
         allow_insecure_http: bool = False,
+        observer: Observer | None = None,
     ) -> None:
         auth = Secret(auth) if isinstance(auth, str) else auth  # tracebacks may show this frame
         self._session = Session(
@@ -84,6 +88,7 @@ class ConstantContact:
             trust_env=trust_env,
             ssl_context=ssl_context,
             allow_insecure_http=allow_insecure_http,
+            observer=observer,
         )
 
     # Resources and their models, which are most of the package, are imported on first use.
@@ -174,6 +179,7 @@ class ConstantContact:
         method = method.upper()
         repeatable = method == "DELETE" or not is_write(method) if idempotent is None else idempotent
         call = Call(
+            operation="request",
             method=method,
             path=resolve_path(self._session.base_url, path, params),
             parse=_plain,
@@ -205,7 +211,12 @@ class ConstantContact:
         check_request("GET", path, params)
         route = resolve_path(self._session.base_url, path)
         collection = Collection(
-            path=route.partition("?")[0], items=items, model=dict[str, Any], key=lambda _: None, total=total
+            operation="pages",
+            path=route.partition("?")[0],
+            items=items,
+            model=dict[str, Any],
+            key=lambda _: None,
+            total=total,
         )
         query = parse_qs(route.partition("?")[2])
         query |= {name: query_values(name, value) for name, value in (params or {}).items()}
@@ -224,7 +235,7 @@ class ConstantContact:
 
         """
         check_request("GET", path, params)
-        call = download(resolve_path(self._session.base_url, path, params), accept=accept)
+        call = download("download", resolve_path(self._session.base_url, path, params), accept=accept)
         async with aclosing(self._session.download(call)) as chunks:
             async for chunk in chunks:
                 yield chunk

@@ -21,13 +21,13 @@ ROOMS = [
     *("resources",),
     *("streams",),
     *("http",),
-    *("redis", "testing"),
+    *("redis", "testing", "opentelemetry"),
     *("oauth",),
     *("limits",),
     *("codec",),
     *("wire",),
     *("models",),
-    *("_tasks", "errors", "_headers", "_secrets", "_version"),
+    *("_tasks", "errors", "_headers", "_secrets", "_version", "observer"),
 ]
 """From the top down: a folder, or a file that has none, may import what stands below it."""
 FILES = sorted(ROOT.rglob("*.py"))

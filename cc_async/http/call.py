@@ -61,6 +61,8 @@ def _by_method(call: "Call[Any]") -> Idempotency:
 class Call(Generic[T]):
     """An operation of the API: one request, how to read its response, and how safe it is to repeat."""
 
+    operation: str
+    """Its name for observers, such as `contacts.get`."""
     method: str
     path: str = attrs.field(repr=without_query)
     """The path below the base URL, encoded, with its query."""

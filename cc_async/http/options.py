@@ -8,6 +8,7 @@ from typing import Any
 from cc_async._secrets import Secret
 from cc_async.errors import InvalidRequestError
 from cc_async.http.retry import RetryPolicy
+from cc_async.observer import is_observer
 
 
 def check_auth(auth: Any) -> None:
@@ -44,7 +45,7 @@ def check_timeout(timeout: Any) -> float:
     return float(timeout)
 
 
-def check_parts(client_session: Any, rate_limiter: Any, retry: Any) -> None:
+def check_parts(client_session: Any, rate_limiter: Any, retry: Any, observer: Any) -> None:
     """Raise if an argument has the wrong type; most often it is a class instead of an instance.
 
     Raises:
@@ -59,6 +60,11 @@ def check_parts(client_session: Any, rate_limiter: Any, retry: Any) -> None:
         raise InvalidRequestError(f"rate_limiter must be an object such as RateLimiter(), not {_kind(rate_limiter)}.")
     if retry is not None and not isinstance(retry, RetryPolicy):
         raise InvalidRequestError(f"retry must be a RetryPolicy, such as RetryPolicy(attempts=3), not {_kind(retry)}.")
+    if observer is not None and not is_observer(observer):
+        raise InvalidRequestError(
+            "observer must be an object with the methods of Observer, none of them a coroutine function,"
+            f" not {_kind(observer)}."
+        )
 
 
 def check_request(method: Any, path: Any, params: Any) -> None:

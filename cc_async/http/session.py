@@ -28,11 +28,13 @@ from cc_async.errors import (
 )
 from cc_async.http.call import ApiResponse, Call, RawResponse, T
 from cc_async.http.options import check_auth, check_parts, check_timeout
+from cc_async.http.progress import Progress, observing
 from cc_async.http.retry import RetryPolicy, is_write
 from cc_async.http.transport import DECODED, SendOnce, start_of
 from cc_async.limits.local import RateLimiter
 from cc_async.limits.protocol import Limiter
 from cc_async.oauth.provider import OAuth2, StaticToken, TokenProvider
+from cc_async.observer import GuardedObserver, Observer
 from cc_async.wire.errors import api_error, error_details, is_quota, is_throttle, retry_after
 from cc_async.wire.failures import classify
 from cc_async.wire.urls import USER_AGENT, check_endpoint
@@ -62,10 +64,11 @@ class Session:
         trust_env: bool = False,
         ssl_context: ssl.SSLContext | None = None,
         allow_insecure_http: bool = False,
+        observer: Observer | None = None,
     ) -> None:
         auth = Secret(auth) if isinstance(auth, str) else auth  # tracebacks may show this frame
         check_auth(auth)
-        check_parts(client_session, rate_limiter, retry)
+        check_parts(client_session, rate_limiter, retry, observer)
         timeout = check_timeout(timeout)
         if client_session is not None and (trust_env or ssl_context is not None):
             raise InvalidRequestError("Set trust_env and the SSL context on the client_session, which brings its own.")
@@ -74,6 +77,9 @@ class Session:
         self.strict = strict
         self.rate_limiter = RateLimiter() if rate_limiter is None else rate_limiter
         self._auth = StaticToken(auth) if isinstance(auth, str) else auth
+        self._observer = None if observer is None else GuardedObserver(observer)
+        if self._observer is not None and isinstance(self._auth, OAuth2):
+            self._auth.add_observer(self._observer)
         self._origin = str(self.base_url.origin())
         self.prefix = self.base_url.raw_path.rstrip("/")
         self.retry = RetryPolicy() if retry is None else retry
@@ -108,7 +114,13 @@ class Session:
             ClientClosedError: The client was closed.
 
         """
-        progress = _Progress(is_write(call.method))
+        progress = Progress(is_write(call.method))
+        if self._observer is None:
+            return await self._request(call, progress)
+        with observing(call, progress, self._observer, self.rate_limiter):
+            return await self._request(call, progress)
+
+    async def _request(self, call: Call[T], progress: Progress) -> ApiResponse[T]:
         try:
             async with self._until_closed():
                 return await self._with_retries(call, progress)
@@ -118,7 +130,7 @@ class Session:
 
     # One concern per layer: `_with_retries` calls `_with_token`, which calls `_send_once`.
 
-    async def _with_retries(self, call: Call[T], progress: "_Progress") -> ApiResponse[T]:
+    async def _with_retries(self, call: Call[T], progress: Progress) -> ApiResponse[T]:
         while True:
             progress.attempt += 1
             try:
@@ -130,7 +142,7 @@ class Session:
             await asyncio.sleep(pause)
             progress.elapsed += pause
 
-    async def _with_token(self, call: Call[T], progress: "_Progress") -> ApiResponse[T]:
+    async def _with_token(self, call: Call[T], progress: Progress) -> ApiResponse[T]:
         """Send with a token; if it is rejected, refresh it once and send again, which does not count as an attempt."""
         token = await self._token(None)
         try:
@@ -144,15 +156,21 @@ class Session:
                 raise
         return await self._send_once(call, token, progress)
 
-    async def _send_once(self, call: Call[T], token: Secret, progress: "_Progress") -> ApiResponse[T]:
-        await self.rate_limiter.acquire(call.turn)
+    async def _send_once(self, call: Call[T], token: Secret, progress: Progress) -> ApiResponse[T]:
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        try:
+            await self.rate_limiter.acquire(call.turn)
+        finally:
+            progress.waited += loop.time() - asked
         if progress.sent and call.on_retry is not None:
             call.on_retry()
-        http, began = self._http(), asyncio.get_running_loop().time()
-        progress.sent = progress.under_way = True
+        http, began = self._http(), loop.time()
+        progress.sent += 1
+        progress.status, progress.under_way = None, True
         try:
             response = await self._exchange(call, http, token, progress)
-            progress.under_way = False
+            progress.received(response.status)
             if response.status < 300 or self._succeeded_before(call, response, progress):
                 return self._read(call, response)
             raise await self._refusal(call, response)
@@ -161,7 +179,7 @@ class Session:
             progress.applied |= error.maybe_applied or (progress.write and isinstance(error, DecodeError))
             raise
         finally:
-            progress.elapsed += asyncio.get_running_loop().time() - began
+            progress.elapsed += loop.time() - began
 
     async def _token(self, rejected: Secret | None) -> Secret:
         try:
@@ -178,7 +196,7 @@ class Session:
         return token
 
     async def _exchange(
-        self, call: Call[Any], http: aiohttp.ClientSession, token: Secret, progress: "_Progress"
+        self, call: Call[Any], http: aiohttp.ClientSession, token: Secret, progress: Progress
     ) -> RawResponse:
         """Send a request and read the whole response, unless it is streamed."""
         status, began, once = "no response", asyncio.get_running_loop().time(), SendOnce()
@@ -246,7 +264,7 @@ class Session:
         _LOG.debug("%s %s: %s in %.0f ms (attempt %d)", call.method, path, status, seconds * 1e3, attempt)
 
     @staticmethod
-    def _succeeded_before(call: Call[Any], response: RawResponse, progress: "_Progress") -> bool:
+    def _succeeded_before(call: Call[Any], response: RawResponse, progress: Progress) -> bool:
         return progress.applied and call.succeeded_before is not None and call.succeeded_before(response)
 
     def _read(self, call: Call[T], response: RawResponse) -> ApiResponse[T]:
@@ -281,7 +299,7 @@ class Session:
         )
         return error if call.refine is None else call.refine(error)
 
-    def _pause(self, call: Call[Any], error: ConstantContactError, progress: "_Progress") -> float | None:
+    def _pause(self, call: Call[Any], error: ConstantContactError, progress: Progress) -> float | None:
         """Return the seconds to wait before the next attempt, or None to give up."""
         asked = None
         if isinstance(error, ApiError) and not (isinstance(error, RateLimitError) and is_throttle(error.errors)):
@@ -356,29 +374,8 @@ class Session:
             finally:
                 if isinstance(self._auth, OAuth2):
                     await self._auth.close()
-
-
-@attrs.define(eq=False)
-class _Progress:
-    """The progress of one call."""
-
-    write: bool
-    """Whether the call may change something on the server."""
-    attempt: int = 0
-    elapsed: float = 0.0
-    """Seconds taken by attempts and the pauses between them."""
-    sent: bool = False
-    under_way: bool = False
-    """Whether an attempt is in flight."""
-    reauthenticated: bool = False
-    """Whether another token was requested after a 401."""
-    applied: bool = False
-    """Whether a finished attempt may have been applied."""
-
-    @property
-    def maybe_applied(self) -> bool:
-        """Whether the request may have been applied by now."""
-        return self.write and (self.applied or self.under_way)
+                    if self._observer is not None:
+                        self._auth.remove_observer(self._observer)
 
 
 def _headers(call: Call[Any], token: Secret) -> dict[str, str]:

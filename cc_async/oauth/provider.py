@@ -14,6 +14,7 @@ from cc_async.oauth.endpoint import TokenEndpoint
 from cc_async.oauth.flows import Flows
 from cc_async.oauth.refresh import Refresher
 from cc_async.oauth.stores import CheckedStore, MemoryTokenStore, TokenStore
+from cc_async.observer import GuardedObserver
 
 AUTHORIZATION_SERVER: Final = "https://authz.constantcontact.com/oauth2/default/v1"
 
@@ -108,6 +109,15 @@ class OAuth2(Flows):
         """
         rejected = masked(rejected)
         return await self._refresher.valid_token(rejected)
+
+    def add_observer(self, observer: GuardedObserver) -> None:
+        """Notify an observer of each refresh: once, even if several clients have added it."""
+        self._refresher.observers.append(observer)
+
+    def remove_observer(self, observer: GuardedObserver) -> None:
+        """Stop notifying an observer."""
+        if observer in self._refresher.observers:
+            self._refresher.observers.remove(observer)
 
     async def close(self) -> None:
         """Wait for a refresh in flight, so that no token is lost; the object can be used again afterwards."""

@@ -19,6 +19,7 @@ from cc_async.errors import (
 from cc_async.oauth.endpoint import MAX_DELAY, Form, TokenEndpoint, TokenFailure
 from cc_async.oauth.stores import CheckedStore, LockedStore
 from cc_async.oauth.token import Token
+from cc_async.observer import GuardedObserver, ObservedRefresh
 
 _MAX_ATTEMPTS: Final = 4
 _EARLY_REFRESH_INTERVAL: Final = 30.0
@@ -70,6 +71,7 @@ class Refresher:
         self._no_request_before = 0.0
         self.refreshing: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.observers: list[GuardedObserver] = []
 
     async def valid_token(self, rejected: str | None) -> str:
         """Return the current access token, refreshed if it is `rejected` or expires soon."""
@@ -238,6 +240,27 @@ class Refresher:
     async def request(self, form: Form, locked: LockedStore) -> Token | TokenFailure:
         """Request a token once; no cancellation gets between the response and the end of the save."""
         await locked.prepare()
+        began, ended = time.monotonic(), "ok"
+        try:
+            outcome, cancelled = await self._request_and_save(form, locked)
+            if isinstance(outcome, TokenFailure):
+                ended = type(outcome.error(TokenRefreshError)).__name__
+        except BaseException as error:
+            ended = type(error).__name__
+            raise
+        finally:
+            if "refresh_token" in form:
+                self._notify(ObservedRefresh(outcome=ended, duration=time.monotonic() - began))
+        if cancelled:
+            raise asyncio.CancelledError
+        return outcome
+
+    def _notify(self, refresh: ObservedRefresh) -> None:
+        for observer in {id(guarded.observer): guarded for guarded in self.observers}.values():
+            observer.refreshed(refresh)
+
+    async def _request_and_save(self, form: Form, locked: LockedStore) -> tuple[Token | TokenFailure, bool]:
+        """Return the outcome, and whether there was a cancellation to raise afterwards."""
         response = self._endpoint.request_token(form, self.clock(), locked.expired)
         cancelled = await wait_uncancelled(response)
         outcome = response.result()
@@ -248,9 +271,7 @@ class Refresher:
             self._no_request_before = self.clock() + outcome.delay
             if outcome.grant_rejected and "refresh_token" in form:
                 self._rejected[form["refresh_token"]] = outcome
-        if cancelled:
-            raise asyncio.CancelledError
-        return outcome
+        return outcome, cancelled
 
     def _completed(self, token: Token, form: Form) -> Token:
         """Add what a response to a refresh may leave out."""

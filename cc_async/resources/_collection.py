@@ -126,6 +126,7 @@ class _Pages(Generic[T]):
     ) -> RawPage:
         """Fetch one page."""
         call = Call(
+            operation=self.collection.operation,
             method="GET",
             path=self.first if first or link is None else path_below(self.session.base_url, link),
             parse=self._parse,

@@ -12,9 +12,9 @@ def media_type(response: RawResponse) -> str:
     return response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
-def download(path: str, *, accept: str) -> Call[aiohttp.ClientResponse]:
+def download(operation: str, path: str, *, accept: str) -> Call[aiohttp.ClientResponse]:
     """GET of a response that is not JSON, with its body unread."""
-    return Call(method="GET", path=path, parse=_body_to_come, accept=accept, streamed=True)
+    return Call(operation=operation, method="GET", path=path, parse=_body_to_come, accept=accept, streamed=True)
 
 
 def _body_to_come(response: RawResponse) -> Decoded[aiohttp.ClientResponse]:

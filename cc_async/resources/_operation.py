@@ -56,14 +56,22 @@ def _not_found(response: RawResponse) -> bool:
     return response.status == 404
 
 
-def deletion(path: str) -> Call[None]:
+def deletion(operation: str, path: str) -> Call[None]:
     """DELETE that takes effect at once."""
-    return Call(method="DELETE", path=path, parse=nothing, idempotency=Idempotency.SAFE, succeeded_before=_not_found)
+    return Call(
+        operation=operation,
+        method="DELETE",
+        path=path,
+        parse=nothing,
+        idempotency=Idempotency.SAFE,
+        succeeded_before=_not_found,
+    )
 
 
-def deletion_job(path: str) -> Call[Activity]:
+def deletion_job(operation: str, path: str) -> Call[Activity]:
     """DELETE that starts a job; one that had already been done returns an `Activity` without an id."""
     return Call(
+        operation=operation,
         method="DELETE",
         path=path,
         parse=lambda response: Decoded(Activity()) if response.status >= 300 else decode(response.body, Activity),

@@ -17,7 +17,7 @@ _Privileges: TypeAlias = list[UserPrivilege]
 def get_summary(*, extra_fields: StrOrIterable = ()) -> Call[AccountSummary]:
     """GET /account/summary."""
     path = with_query("/account/summary", {"extra_fields": csv("extra_fields", extra_fields) if extra_fields else None})
-    return Call(method="GET", path=path, parse=reads(AccountSummary))
+    return Call(operation="account.summary", method="GET", path=path, parse=reads(AccountSummary))
 
 
 def get_emails(
@@ -27,12 +27,14 @@ def get_emails(
     filters = {"confirm_status": confirm_status, "role_code": role_code, "email_address": email_address}
     if sum(value is not None for value in filters.values()) > 1:
         raise InvalidRequestError("The API takes one filter at a time: confirm_status, role_code or email_address.")
-    return Call(method="GET", path=with_query("/account/emails", filters), parse=reads(_Emails))
+    return Call(
+        operation="account.emails", method="GET", path=with_query("/account/emails", filters), parse=reads(_Emails)
+    )
 
 
 def get_privileges() -> Call[_Privileges]:
     """GET /account/user/privileges."""
-    return Call(method="GET", path="/account/user/privileges", parse=reads(_Privileges))
+    return Call(operation="account.privileges", method="GET", path="/account/user/privileges", parse=reads(_Privileges))
 
 
 class Account:

@@ -26,6 +26,7 @@ from cc_async.wire.urls import quote_segment
 FieldId: TypeAlias = str | CustomFieldDefinition
 Choices: TypeAlias = Iterable[str | CustomFieldChoiceInput]
 _FIELDS = Collection(
+    operation="custom_fields.list",
     path="/contact_custom_fields",
     items="custom_fields",
     model=CustomFieldDefinition,
@@ -77,12 +78,20 @@ def create_custom_field(
         choices=_choices(choices),
         version=version,
     )
-    return Call(method="POST", path="/contact_custom_fields", body=dumps(body), parse=reads(CustomFieldDefinition))
+    return Call(
+        operation="custom_fields.create",
+        method="POST",
+        path="/contact_custom_fields",
+        body=dumps(body),
+        parse=reads(CustomFieldDefinition),
+    )
 
 
 def get_custom_field(custom_field_id: FieldId) -> Call[CustomFieldDefinition]:
     """GET /contact_custom_fields/{custom_field_id}."""
-    return Call(method="GET", path=_path(custom_field_id), parse=reads(CustomFieldDefinition))
+    return Call(
+        operation="custom_fields.get", method="GET", path=_path(custom_field_id), parse=reads(CustomFieldDefinition)
+    )
 
 
 def update_custom_field(
@@ -91,12 +100,14 @@ def update_custom_field(
     """PUT /contact_custom_fields/{custom_field_id}."""
     body = dumps(_Body(label=_label(label), choices=_choices(choices)))
     path, parse = _path(custom_field_id), reads(CustomFieldDefinition)
-    return Call(method="PUT", path=path, body=body, parse=parse, idempotency=Idempotency.SAFE)
+    return Call(
+        operation="custom_fields.update", method="PUT", path=path, body=body, parse=parse, idempotency=Idempotency.SAFE
+    )
 
 
 def delete_custom_field(custom_field_id: FieldId) -> Call[None]:
     """DELETE /contact_custom_fields/{custom_field_id}."""
-    return deletion(_path(custom_field_id))
+    return deletion("custom_fields.delete", _path(custom_field_id))
 
 
 class CustomFields:

@@ -21,6 +21,7 @@ from cc_async.streams.pager import Page, Pager
 from cc_async.wire.urls import csv, quote_segment, with_query
 
 _LISTS = Collection(
+    operation="lists.list",
     path="/contact_lists",
     items="lists",
     model=ContactList,
@@ -53,13 +54,13 @@ def _name(name: str) -> str:
 def create_list(name: str, *, favorite: bool = False, description: str | None = None) -> Call[ContactList]:
     """POST /contact_lists."""
     body = _body(name, favorite, description)
-    return Call(method="POST", path="/contact_lists", body=body, parse=reads(ContactList))
+    return Call(operation="lists.create", method="POST", path="/contact_lists", body=body, parse=reads(ContactList))
 
 
 def get_list(list_id: str | ContactList, *, include_membership_count: str | None = None) -> Call[ContactList]:
     """GET /contact_lists/{list_id}."""
     path = with_query(_path(list_id), {"include_membership_count": include_membership_count})
-    return Call(method="GET", path=path, parse=reads(ContactList))
+    return Call(operation="lists.get", method="GET", path=path, parse=reads(ContactList))
 
 
 def update_list(
@@ -67,6 +68,7 @@ def update_list(
 ) -> Call[ContactList]:
     """PUT /contact_lists/{list_id}."""
     return Call(
+        operation="lists.update",
         method="PUT",
         path=_path(list_id),
         body=_body(name, favorite, description),
@@ -77,7 +79,7 @@ def update_list(
 
 def delete_list(list_id: str | ContactList) -> Call[Activity]:
     """DELETE /contact_lists/{list_id}."""
-    return deletion_job(_path(list_id))
+    return deletion_job("lists.delete", _path(list_id))
 
 
 def list_id_xrefs(sequence_ids: str | Iterable[str | int]) -> Call[list[ListXref]]:
@@ -88,7 +90,12 @@ def list_id_xrefs(sequence_ids: str | Iterable[str | int]) -> Call[list[ListXref
         return Decoded(decoded.value.xrefs or [], decoded.problems)
 
     ids = csv("sequence_ids", _split(sequence_ids), at_most=_XREFS_AT_MOST)
-    return Call(method="GET", path=with_query("/contact_lists/list_id_xrefs", {"sequence_ids": ids}), parse=parse)
+    return Call(
+        operation="lists.id_xrefs",
+        method="GET",
+        path=with_query("/contact_lists/list_id_xrefs", {"sequence_ids": ids}),
+        parse=parse,
+    )
 
 
 def _split(sequence_ids: str | Iterable[str | int]) -> list[str]:

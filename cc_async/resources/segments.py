@@ -18,6 +18,7 @@ from cc_async.streams.pager import Page, Pager
 SegmentId: TypeAlias = int | str | Segment
 Criteria: TypeAlias = Mapping[str, Any] | str
 _SEGMENTS = Collection(
+    operation="segments.list",
     path="/segments",
     items="segments",
     model=Segment,
@@ -45,23 +46,37 @@ def _body(name: str, criteria: Criteria) -> bytes:
 
 def create_segment(name: str, segment_criteria: Criteria) -> Call[Segment]:
     """POST /segments."""
-    return Call(method="POST", path="/segments", body=_body(name, segment_criteria), parse=reads(Segment))
+    return Call(
+        operation="segments.create",
+        method="POST",
+        path="/segments",
+        body=_body(name, segment_criteria),
+        parse=reads(Segment),
+    )
 
 
 def get_segment(segment_id: SegmentId) -> Call[Segment]:
     """GET /segments/{segment_id}."""
-    return Call(method="GET", path=_path(segment_id), parse=reads(Segment))
+    return Call(operation="segments.get", method="GET", path=_path(segment_id), parse=reads(Segment))
 
 
 def update_segment(segment_id: SegmentId, name: str, segment_criteria: Criteria) -> Call[Segment]:
     """PUT /segments/{segment_id}."""
     body = _body(name, segment_criteria)
-    return Call(method="PUT", path=_path(segment_id), body=body, parse=reads(Segment), idempotency=Idempotency.SAFE)
+    return Call(
+        operation="segments.update",
+        method="PUT",
+        path=_path(segment_id),
+        body=body,
+        parse=reads(Segment),
+        idempotency=Idempotency.SAFE,
+    )
 
 
 def rename_segment(segment_id: SegmentId, name: str) -> Call[Segment]:
     """PATCH /segments/{segment_id}/name."""
     return Call(
+        operation="segments.rename",
         method="PATCH",
         path=f"{_path(segment_id)}/name",
         body=dumps({"name": _name(name)}),
@@ -72,7 +87,7 @@ def rename_segment(segment_id: SegmentId, name: str) -> Call[Segment]:
 
 def delete_segment(segment_id: SegmentId) -> Call[None]:
     """DELETE /segments/{segment_id}."""
-    return deletion(_path(segment_id))
+    return deletion("segments.delete", _path(segment_id))
 
 
 class Segments:

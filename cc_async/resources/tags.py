@@ -15,6 +15,7 @@ from cc_async.streams.pager import Page, Pager
 from cc_async.wire.urls import quote_segment, with_query
 
 _TAGS = Collection(
+    operation="tags.list",
     path="/contact_tags",
     items="tags",
     model=Tag,
@@ -35,24 +36,31 @@ def _name(name: str) -> str:
 def create_tag(name: str, *, tag_source: str | None = None) -> Call[Tag]:
     """POST /contact_tags."""
     body = dumps({"name": _name(name)} | ({} if tag_source is None else {"tag_source": tag_source}))
-    return Call(method="POST", path="/contact_tags", body=body, parse=reads(Tag))
+    return Call(operation="tags.create", method="POST", path="/contact_tags", body=body, parse=reads(Tag))
 
 
 def get_tag(tag_id: str | Tag, *, include_count: bool = False) -> Call[Tag]:
     """GET /contact_tags/{tag_id}."""
     path = with_query(_path(tag_id), {"include_count": include_count or None})
-    return Call(method="GET", path=path, parse=reads(Tag))
+    return Call(operation="tags.get", method="GET", path=path, parse=reads(Tag))
 
 
 def update_tag(tag_id: str | Tag, name: str) -> Call[Tag]:
     """PUT /contact_tags/{tag_id}."""
     body = dumps({"name": _name(name)})
-    return Call(method="PUT", path=_path(tag_id), body=body, parse=reads(Tag), idempotency=Idempotency.SAFE)
+    return Call(
+        operation="tags.update",
+        method="PUT",
+        path=_path(tag_id),
+        body=body,
+        parse=reads(Tag),
+        idempotency=Idempotency.SAFE,
+    )
 
 
 def delete_tag(tag_id: str | Tag) -> Call[Activity]:
     """DELETE /contact_tags/{tag_id}."""
-    return deletion_job(_path(tag_id))
+    return deletion_job("tags.delete", _path(tag_id))
 
 
 class Tags:

@@ -15,6 +15,8 @@ T = TypeVar("T")
 class Collection(Generic[T]):
     """The description of a paged collection that is needed to stream it."""
 
+    operation: str
+    """The name of GET of one page for observers, such as `contacts.list`."""
     path: str
     """The path below the base URL, without a query."""
     items: str

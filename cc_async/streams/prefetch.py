@@ -6,6 +6,7 @@ collection that does not change, the pages are exactly those of following the li
 """
 
 import asyncio
+import contextvars
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
@@ -106,6 +107,8 @@ class Prefetcher:
         self._ended = False  # no page follows those confirmed
         self._errors: list[Exception] = []  # why, if not because the collection ends
         self._tasks: set[asyncio.Task[RawPage]] = set()
+        # The consumer's: a page fetched ahead is not part of the call during which its fetch happens to begin.
+        self._context = contextvars.copy_context()
         self._seen = {start}
         self._started = 0
         self._empty_pages = 0  # in a row
@@ -117,6 +120,7 @@ class Prefetcher:
 
     async def head(self) -> tuple[RawPage, str | None] | None:
         """Return the next page and its link, None at the end; it stays the next one until `advance`."""
+        self._context = contextvars.copy_context()
         if not self._confirmed and not self._ended:
             self._add(self._link)
         if not self._confirmed:
@@ -304,7 +308,7 @@ class Prefetcher:
             guessed=once,
             on_retry=partial(self._sent_again, fetch.turn),
         )
-        fetch.task = asyncio.create_task(coroutine)
+        fetch.task = asyncio.create_task(coroutine, context=self._context.copy())
         self._tasks.add(fetch.task)
         fetch.task.add_done_callback(self._done)
 

@@ -85,7 +85,7 @@ def test_what_is_repeated_depends_on_the_failure_and_on_the_request(
 
 def test_only_reads_may_be_repeated_unless_an_operation_says_otherwise() -> None:
     safe = {
-        method: Call(method=method, path="/anything", parse=lambda _: Decoded(None)).idempotency
+        method: Call(operation="anything", method=method, path="/anything", parse=lambda _: Decoded(None)).idempotency
         for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
     }
     reads = {"GET", "HEAD", "OPTIONS"}

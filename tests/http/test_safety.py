@@ -44,7 +44,8 @@ from cc_async import (
 )
 from cc_async.codec.decode import Decoded
 from cc_async.http.call import Call, RawResponse
-from cc_async.http.session import Session, _Progress
+from cc_async.http.progress import Progress
+from cc_async.http.session import Session
 
 ADDRESS, QUOTED = "ada.lovelace@example.com", "ada.lovelace%40example.com"
 TWICE = attrs.evolve(FAST, attempts=2)
@@ -160,10 +161,16 @@ async def test_no_repr_shows_a_token_or_an_address() -> None:
     ):
         page = await cc.contacts.with_http_info.list(email=ADDRESS)
         response = await cc.contacts.with_http_info.get(ADDRESS)
-        call = Call(method="GET", path=f"/contacts/{QUOTED}?email={QUOTED}", parse=Decoded, body=ADDRESS.encode())
+        call = Call(
+            operation="contacts.get",
+            method="GET",
+            path=f"/contacts/{QUOTED}?email={QUOTED}",
+            parse=Decoded,
+            body=ADDRESS.encode(),
+        )
         things = [cc, cc._session, cc._session._auth, auth, page, response, call, cc.contacts.list(email=ADDRESS)]
         things += [
-            _Progress(write=False),
+            Progress(write=False),
             RawResponse(200, {"X-Echo": ECHO}, ECHO.encode()),
             cc.contacts,
             cc.rate_limiter,

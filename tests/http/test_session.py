@@ -241,6 +241,7 @@ async def test_whoever_fetched_is_told_the_moment_that_it_is_sent_again() -> Non
     sent: list[int] = []
     async with talking(DOWN, DOWN) as (cc, server):
         call = Call(
+            operation="contacts.get",
             method="GET",
             path="/contacts/c1",
             parse=lambda response: Decoded(response.body),

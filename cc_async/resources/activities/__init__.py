@@ -23,7 +23,11 @@ from cc_async.streams.collection import Collection
 from cc_async.streams.pager import Page, Pager
 
 _ACTIVITIES = Collection(
-    path="/activities", items="activities", model=Activity, key=lambda activity: activity.activity_id
+    operation="activities.list",
+    path="/activities",
+    items="activities",
+    model=Activity,
+    key=lambda activity: activity.activity_id,
 )
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds between the requests of `wait`; the last is repeated."""

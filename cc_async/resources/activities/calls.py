@@ -43,7 +43,7 @@ _GROUPS_AT_MOST = 50
 def get(activity_id: str | Activity) -> Call[Activity]:
     """GET /activities/{activity_id}."""
     path = f"/activities/{quote_segment(id_of(activity_id, 'activity_id'))}"
-    return Call(method="GET", path=path, parse=reads(Activity))
+    return Call(operation="activities.get", method="GET", path=path, parse=reads(Activity))
 
 
 def _queue_full(error: ApiError) -> ApiError:
@@ -55,8 +55,15 @@ def _queue_full(error: ApiError) -> ApiError:
     return BulkQueueFullError(message, **vars(error))
 
 
-def _job(kind: str, body: bytes) -> Call[Activity]:
-    return Call(method="POST", path=f"/activities/{kind}", body=body, parse=reads(Activity), refine=_queue_full)
+def _job(name: str, kind: str, body: bytes) -> Call[Activity]:
+    return Call(
+        operation=f"activities.{name}",
+        method="POST",
+        path=f"/activities/{kind}",
+        body=body,
+        parse=reads(Activity),
+        refine=_queue_full,
+    )
 
 
 def import_contacts(rows: Rows, list_ids: ListIds, *, sms_permission_to_send: str | None = None) -> Call[Activity]:
@@ -73,7 +80,7 @@ def import_contacts(rows: Rows, list_ids: ListIds, *, sms_permission_to_send: st
 def import_encoded(body: bytes) -> Call[Activity]:
     """POST /activities/contacts_json_import with an encoded body."""
     _check_size(len(body))
-    return _job("contacts_json_import", body)
+    return _job("import_contacts", "contacts_json_import", body)
 
 
 def import_file(
@@ -89,7 +96,11 @@ def import_file(
     fields = {"list_ids": ",".join(_lists(list_ids)), "sms_permission_to_send": sms_permission_to_send}
     boundary = secrets.token_hex(16)
     return attrs.evolve(
-        _job("contacts_file_import", _multipart(boundary, content.removeprefix(BOM_UTF8), filename, fields)),
+        _job(
+            "import_file",
+            "contacts_file_import",
+            _multipart(boundary, content.removeprefix(BOM_UTF8), filename, fields),
+        ),
         content_type=f"multipart/form-data; boundary={boundary}",
     )
 
@@ -137,12 +148,12 @@ def export_contacts(
         body["status"] = checked_text("status", status)
     if fields is not None:
         body["fields"] = [fields] if isinstance(fields, str) else list(fields)
-    return _job("contact_exports", dumps(body | _exclude(exclude_contact_ids, at_most=50)))
+    return _job("export_contacts", "contact_exports", dumps(body | _exclude(exclude_contact_ids, at_most=50)))
 
 
 def delete_contacts(contact_ids: ContactIds | None = None, *, in_lists: ListIds | None = None) -> Call[Activity]:
     """POST /activities/contact_delete."""
-    return _job("contact_delete", dumps(_source(contact_ids=contact_ids, list_ids=in_lists)))
+    return _job("delete_contacts", "contact_delete", dumps(_source(contact_ids=contact_ids, list_ids=in_lists)))
 
 
 def add_to_lists(
@@ -166,7 +177,7 @@ def add_to_lists(
         all_active_contacts=all_active_contacts,
     )
     body = {"source": source, **_exclude(exclude_contact_ids), "list_ids": _lists(list_ids)}
-    return _job("add_list_memberships", dumps(body))
+    return _job("add_to_lists", "add_list_memberships", dumps(body))
 
 
 def remove_from_lists(
@@ -188,7 +199,7 @@ def remove_from_lists(
         all_active_contacts=all_active_contacts,
     )
     body = {"source": source, **_exclude(exclude_contact_ids), "list_ids": _lists(list_ids)}
-    return _job("remove_list_memberships", dumps(body))
+    return _job("remove_from_lists", "remove_list_memberships", dumps(body))
 
 
 def add_tags(
@@ -210,7 +221,7 @@ def add_tags(
         all_active_contacts=all_active_contacts,
     )
     body = {"source": source, **_exclude(exclude_contact_ids), "tag_ids": _tags(tag_ids)}
-    return _job("contacts_taggings_add", dumps(body))
+    return _job("add_tags", "contacts_taggings_add", dumps(body))
 
 
 def remove_tags(
@@ -232,23 +243,27 @@ def remove_tags(
         all_active_contacts=all_active_contacts,
     )
     body = {"source": source, **_exclude(exclude_contact_ids), "tag_ids": _tags(tag_ids)}
-    return _job("contacts_taggings_remove", dumps(body))
+    return _job("remove_tags", "contacts_taggings_remove", dumps(body))
 
 
 def delete_lists(list_ids: ListIds) -> Call[Activity]:
     """POST /activities/list_delete."""
-    return _job("list_delete", dumps({"list_ids": ids_of("list_ids", list_ids, "list_id", at_most=100)}))
+    return _job(
+        "delete_lists", "list_delete", dumps({"list_ids": ids_of("list_ids", list_ids, "list_id", at_most=100)})
+    )
 
 
 def delete_tags(tag_ids: TagIds) -> Call[Activity]:
     """POST /activities/contacts_tags_delete."""
-    return _job("contacts_tags_delete", dumps({"tag_ids": ids_of("tag_ids", tag_ids, "tag_id", at_most=500)}))
+    return _job(
+        "delete_tags", "contacts_tags_delete", dumps({"tag_ids": ids_of("tag_ids", tag_ids, "tag_id", at_most=500)})
+    )
 
 
 def delete_custom_fields(custom_field_ids: FieldIds) -> Call[Activity]:
     """POST /activities/custom_fields_delete."""
     ids = ids_of("custom_field_ids", custom_field_ids, "custom_field_id", at_most=100)
-    return _job("custom_fields_delete", dumps({"custom_field_ids": ids}))
+    return _job("delete_custom_fields", "custom_fields_delete", dumps({"custom_field_ids": ids}))
 
 
 def _lists(list_ids: ListIds, name: str = "list_ids") -> list[str]:

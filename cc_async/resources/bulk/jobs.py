@@ -58,7 +58,7 @@ def _recent(turn: Turn) -> Call[list[Activity]]:
         found = decode(response.body, _Listed)
         return Decoded(found.value.activities or [], found.problems)
 
-    return Call(method="GET", path="/activities?limit=500", parse=parse, turn=turn)
+    return Call(operation="activities.list", method="GET", path="/activities?limit=500", parse=parse, turn=turn)
 
 
 def poll_pauses() -> Iterator[float]:

@@ -43,7 +43,7 @@ class _ExportSteps:
 
     async def download(self, file_id: str) -> AsyncGenerator[bytes]:
         """GET /contact_exports/{file_export_id}."""
-        call = download(f"/contact_exports/{quote_segment(file_id)}", accept="text/csv")
+        call = download("contacts.download_export", f"/contact_exports/{quote_segment(file_id)}", accept="text/csv")
         async with aclosing(self.session.download(call)) as chunks:
             async for chunk in chunks:
                 yield chunk

@@ -38,7 +38,7 @@ def create(request: CreateContactRequest) -> Call[Contact]:
     check_request(request, CreateContactRequest)
     if not (request.first_name or request.last_name or request.email_address or request.sms_channel):
         raise InvalidRequestError("A contact needs a first_name, a last_name, an email_address or an sms_channel.")
-    return Call(method="POST", path="/contacts", body=dumps(request), parse=reads(Contact))
+    return Call(operation="contacts.create", method="POST", path="/contacts", body=dumps(request), parse=reads(Contact))
 
 
 def create_or_update(request: CreateOrUpdateContactRequest) -> Call[CreateOrUpdateContactResult]:
@@ -49,6 +49,7 @@ def create_or_update(request: CreateOrUpdateContactRequest) -> Call[CreateOrUpda
     if not (request.email_address or request.sms_channel):
         raise InvalidRequestError("A sign-up needs an email_address or an sms_channel.")
     return Call(
+        operation="contacts.create_or_update",
         method="POST",
         path="/contacts/sign_up_form",
         idempotency=Idempotency.OPT_IN,
@@ -68,19 +69,24 @@ def _note_simultaneous(error: ApiError) -> ApiError:
 
 def delete(contact_id: str) -> Call[None]:
     """DELETE /contacts/{contact_id}."""
-    return deletion(contact_path(contact_id))
+    return deletion("contacts.delete", contact_path(contact_id))
 
 
 def get(contact_id: str, *, include: StrOrIterable = ()) -> Call[Contact]:
     """GET /contacts/{contact_id}."""
     path = with_query(contact_path(contact_id), {"include": include_param(include)})
-    return Call(method="GET", path=path, parse=reads(Contact))
+    return Call(operation="contacts.get", method="GET", path=path, parse=reads(Contact))
 
 
 def counts(*, new_subscribers: bool = False) -> Call[ContactCounts]:
     """GET /contacts/counts."""
     params = {"include": "new_subscriber" if new_subscribers else None}
-    return Call(method="GET", path=with_query("/contacts/counts", params), parse=reads(ContactCounts))
+    return Call(
+        operation="contacts.counts",
+        method="GET",
+        path=with_query("/contacts/counts", params),
+        parse=reads(ContactCounts),
+    )
 
 
 def split(sequence_ids: str | Iterable[str | int]) -> list[str]:
@@ -96,19 +102,25 @@ def id_xrefs(sequence_ids: str | Iterable[str | int]) -> Call[list[ContactXref]]
         return Decoded(decoded.value.xrefs or [], decoded.problems)
 
     ids = csv("sequence_ids", split(sequence_ids), at_most=XREFS_AT_MOST)
-    return Call(method="GET", path=with_query("/contacts/contact_id_xrefs", {"sequence_ids": ids}), parse=parse)
+    return Call(
+        operation="contacts.id_xrefs",
+        method="GET",
+        path=with_query("/contacts/contact_id_xrefs", {"sequence_ids": ids}),
+        parse=parse,
+    )
 
 
 def sms_engagement_history(contact_id: str) -> Call[list[SmsEngagement]]:
     """GET /contacts/sms_engagement_history/{contact_id}."""
     path = f"/contacts/sms_engagement_history/{quote_segment(contact_id)}"
-    return Call(method="GET", path=path, parse=reads(list[SmsEngagement]))
+    return Call(operation="contacts.sms_engagement_history", method="GET", path=path, parse=reads(list[SmsEngagement]))
 
 
 def update(contact_id: str, request: UpdateContactRequest) -> Call[Contact]:
     """PUT /contacts/{contact_id}."""
     check_request(request, UpdateContactRequest)
     return Call(
+        operation="contacts.update",
         method="PUT",
         path=contact_path(contact_id),
         idempotency=Idempotency.SAFE,
@@ -121,5 +133,9 @@ def resubscribe(contact_id: str, list_ids: ListIds) -> Call[None]:
     """PUT /contacts/resubscribe/{contact_id}."""
     path = f"/contacts/resubscribe/{quote_segment(contact_id)}"
     return Call(
-        method="PUT", path=path, body=dumps({"list_ids": ids_of("list_ids", list_ids, "list_id")}), parse=nothing
+        operation="contacts.resubscribe",
+        method="PUT",
+        path=path,
+        body=dumps({"list_ids": ids_of("list_ids", list_ids, "list_id")}),
+        parse=nothing,
     )

@@ -101,10 +101,11 @@ class Edit:
 
     def _read(self) -> Call[dict[str, Any]]:
         path = calls.get(self.contact_id, include=self.include).path
-        return Call(method="GET", path=path, parse=_object, turn=Turn(stream=self.background))
+        return Call(operation="contacts.get", method="GET", path=path, parse=_object, turn=Turn(stream=self.background))
 
     def _write(self, body: dict[str, Any]) -> Call[Contact]:
         return Call(
+            operation="contacts.update",
             method="PUT",
             path=calls.contact_path(self.contact_id),
             body=dumps(body),

@@ -13,6 +13,7 @@ from cc_async.streams.collection import Collection
 from cc_async.streams.pager import Pager
 
 CONTACTS = Collection(
+    operation="contacts.list",
     path="/contacts",
     items="contacts",
     model=Contact,
