@@ -1,4 +1,4 @@
-"""The project's checks: `nox` runs tests, lint and types; `nox -l` lists all."""
+"""The project's checks: `nox` runs tests, lint, types and docs; `nox -l` lists all."""
 
 import shutil
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2025.2"
-nox.options.sessions = ["tests", "lint", "types"]
+nox.options.sessions = ["tests", "lint", "types", "docs"]
 nox.options.default_venv_backend = "virtualenv"
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
@@ -61,6 +61,13 @@ def types(session: nox.Session) -> None:
     """Check the types of package and tests as strictly as can be."""
     session.install(".[cli]", *group("tests"), *group("types"))
     session.run("mypy")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation into build/docs; a warning or a missing public name is an error."""
+    session.install(".", *group("docs"))
+    session.run("python", ".ci/docs/build.py", "build/docs")
 
 
 @nox.session
