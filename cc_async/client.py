@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 class ConstantContact:
     """A client of the Constant Contact V3 API for one account.
 
+        async with ConstantContact(oauth) as client:
+            print(await client.contacts.counts())
+
     `auth` is an access token, an `OAuth2`, or any object with `async token(rejected=None) -> str`. An external
     `client_session` is used with its proxies and tracing, and is never closed. Share one `rate_limiter` among all
     clients with the same API key, because the limit belongs to the key. `timeout` is in seconds and applies to one

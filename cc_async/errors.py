@@ -49,14 +49,17 @@ BODY_LIMIT = 4_096
 
 @attrs.frozen
 class ErrorDetail:
-    """One entry of an error response: a machine-readable key and a sentence, either of which may be missing."""
+    """One entry of an error response: a machine-readable key and a sentence, either of which may be missing.
+
+    See `ApiError.errors`.
+    """
 
     key: str | None = None
     message: str | None = None
 
 
 class ConstantContactError(Exception):
-    """The root of all exceptions of this library."""
+    """The root of all exceptions of this library. "Errors" in the README shows how to handle it."""
 
     maybe_applied: bool = False
     """True where a write may have been applied although the call failed; check before retrying."""
@@ -74,7 +77,10 @@ def _rebuild(cls: type[ConstantContactError], args: tuple[Any, ...], state: dict
 
 
 class ApiError(ConstantContactError):
-    """The API returned an error status; raised itself for statuses that have no subclass."""
+    """The API returned an error status; raised itself for statuses that have no subclass.
+
+    "Errors" in the README shows how to handle it.
+    """
 
     status: int
     """The HTTP status code."""
@@ -119,23 +125,35 @@ class ApiError(ConstantContactError):
 
 
 class BadRequestError(ApiError):
-    """400: the request is malformed or breaks a rule of validation; `error_message` names the rule."""
+    """400: the request is malformed or breaks a rule of validation; `error_message` names the rule.
+
+    What is known to be invalid beforehand raises `InvalidRequestError` instead.
+    """
 
 
 class AuthenticationError(ApiError):
-    """401 even with a fresh token: the token is not for this API, or was revoked."""
+    """401 even with a fresh token: the token is not for this API, or was revoked.
+
+    See `OAuth2`, which keeps a token fresh.
+    """
 
 
 class PermissionDeniedError(ApiError):
-    """403: a scope or a privilege is missing, the app is deactivated, or the path does not exist."""
+    """403: a scope or a privilege is missing, the app is deactivated, or the path does not exist.
+
+    See `account.privileges`.
+    """
 
 
 class NotFoundError(ApiError):
-    """404: nothing has this id, or the id is malformed."""
+    """404: nothing has this id, or the id is malformed. `contacts.find` and `lists.find` return None instead."""
 
 
 class ConflictError(ApiError):
-    """409: another contact (deleted ones count) has this address, or requests changed one contact simultaneously."""
+    """409: another contact (deleted ones count) has this address, or requests changed one contact simultaneously.
+
+    See `contacts.create_or_get`; "Errors" in the README handles it.
+    """
 
     contact_id: str | None
     """The id of the conflicting contact, if the message names it."""
@@ -148,11 +166,11 @@ class ConflictError(ApiError):
 
 
 class UnsupportedMediaTypeError(ApiError):
-    """415: the body was not sent as JSON."""
+    """415: the body was not sent as JSON. See `ApiError.body`."""
 
 
 class RateLimitError(ApiError):
-    """429 after the retry policy has given up."""
+    """429 after the retry policy has given up. See `RetryPolicy`."""
 
     retry_after: float | None
     """Seconds that the server asked to wait, if it did."""
@@ -163,7 +181,10 @@ class RateLimitError(ApiError):
 
 
 class QuotaExceededError(RateLimitError):
-    """The daily quota is exhausted, according to the server or our own count; no retry helps before `resets_at`."""
+    """The daily quota is exhausted, according to the server or our own count; no retry helps before `resets_at`.
+
+    See `RateLimiter`; "Errors" in the README handles it.
+    """
 
     resets_at: datetime
     """When to try again: the next 00:00 UTC, or in a minute if the server reported it just after midnight."""
@@ -181,11 +202,14 @@ class BulkQueueFullError(RateLimitError):
 
 
 class ServerError(ApiError):
-    """5xx: the service, or a proxy in front of it, failed."""
+    """5xx: the service, or a proxy in front of it, failed. See `RetryPolicy` for what is retried."""
 
 
 class TransportError(ConstantContactError):
-    """No complete response arrived: the connection could not be made or broke, or the TLS handshake failed."""
+    """No complete response arrived: the connection could not be made or broke, or the TLS handshake failed.
+
+    See `RetryPolicy` for what is retried.
+    """
 
     permanent: bool
     """True if trying again cannot help, as with a certificate that is not trusted."""
@@ -197,11 +221,14 @@ class TransportError(ConstantContactError):
 
 
 class RequestTimeoutError(TransportError, TimeoutError):
-    """One attempt took longer than the client's `timeout`."""
+    """One attempt took longer than the client's `timeout`. See `ConstantContact`."""
 
 
 class AuthorizationError(ConstantContactError):
-    """An authorization flow ended without a token: denied, expired, or a state that does not match."""
+    """An authorization flow ended without a token: denied, expired, or a state that does not match.
+
+    See `OAuth2.exchange` and `OAuth2.poll_device_authorization`.
+    """
 
     error: str | None
     """The machine-readable code of the authorization server, such as `access_denied`."""
@@ -212,35 +239,50 @@ class AuthorizationError(ConstantContactError):
 
 
 class TokenRefreshError(AuthorizationError):
-    """No new access token was granted; a later call tries again."""
+    """No new access token was granted; a later call tries again. See `OAuth2`."""
 
 
 class ReauthorizationRequiredError(TokenRefreshError):
-    """The refresh token is used, revoked or expired (`invalid_grant`): a person must authorize again."""
+    """The refresh token is used, revoked or expired (`invalid_grant`): a person must authorize again.
+
+    See `OAuth2.authorization_url`.
+    """
 
 
 class TokenStoreError(ConstantContactError):
-    """The token store could not be read, written or locked."""
+    """The token store could not be read, written or locked. See `TokenStore`."""
 
 
 class LockLostError(TokenStoreError):
-    """The lock of a token store expired, or passed to another process, before anything was sent."""
+    """The lock of a token store expired, or passed to another process, before anything was sent.
+
+    See `TokenStore.lock`.
+    """
 
 
 class RateLimiterError(ConstantContactError):
-    """A shared rate limiter gave no permission in time, for example because its server is away; nothing was sent."""
+    """A shared rate limiter gave no permission in time, for example because its server is away; nothing was sent.
+
+    See `Limiter`.
+    """
 
 
 class InvalidRequestError(ConstantContactError, ValueError):
-    """Refused before anything was sent, because the request is invalid; the message names the rule."""
+    """Refused before anything was sent, because the request is invalid; the message names the rule.
+
+    What only the server can refuse raises `BadRequestError`.
+    """
 
 
 class ClientClosedError(ConstantContactError):
-    """The client was closed before or during the call."""
+    """The client was closed before or during the call. See `ConstantContact.close`."""
 
 
 class DecodeError(ConstantContactError):
-    """The response is not JSON, or does not have the documented shape."""
+    """The response is not JSON, or does not have the documented shape.
+
+    A single value that cannot be read is a `Problem`, unless the client is strict.
+    """
 
     path: str
     """The place in the response, such as `$.contacts[3].created_at`."""
@@ -254,7 +296,7 @@ class DecodeError(ConstantContactError):
 
 
 class PaginationError(ConstantContactError):
-    """A link to the next page repeats or leads away from the API: following it would loop or leak."""
+    """A link to the next page repeats or leads away from the API: following it would loop or leak. See `Pager`."""
 
     url: str
     """The link as the server gave it, without its query, which may contain an address."""
@@ -265,11 +307,14 @@ class PaginationError(ConstantContactError):
 
 
 class SegmentNotReadyError(ConstantContactError):
-    """The API was still computing the segment (202) when the deadline came; ask again later."""
+    """The API was still computing the segment (202) when the deadline came; ask again later. See `contacts.list`."""
 
 
 class ContactChangedError(ConstantContactError):
-    """Somebody else has changed the contact since the given time; nothing was written. Read it again and decide."""
+    """Somebody else has changed the contact since the given time; nothing was written. Read it again and decide.
+
+    See `unless_changed_since` of `contacts.patch`.
+    """
 
     contact_id: str
 
@@ -279,7 +324,10 @@ class ContactChangedError(ConstantContactError):
 
 
 class ActivityFailedError(ConstantContactError):
-    """A bulk job ended without the result that was asked for: it failed, was cancelled, or timed out."""
+    """A bulk job ended without the result that was asked for: it failed, was cancelled, or timed out.
+
+    See `Export.save`.
+    """
 
     activity: Any
     """The latest known `Activity`; its `activity_errors` may say why."""
@@ -290,7 +338,10 @@ class ActivityFailedError(ConstantContactError):
 
 
 class ImportJournalError(ConstantContactError):
-    """The journal of an import could not be read or written, belongs to other rows, or is in use. Nothing was sent."""
+    """The journal of an import could not be read or written, belongs to other rows, or is in use. Nothing was sent.
+
+    See `contacts.import_many`.
+    """
 
 
 class ActivityTimeoutError(ConstantContactError, TimeoutError):

@@ -1,4 +1,4 @@
-"""Every Python block of the README and of the guide runs as it stands, against the sandbox."""
+"""Every Python block of README, guide and docstrings runs as it stands, against the sandbox."""
 
 import ast
 import asyncio
@@ -12,7 +12,9 @@ from typing import Any
 
 import aiohttp
 import pytest
+from support.docstrings import NAMES, example
 
+import cc_async
 from cc_async import ConstantContact, CreateContactRequest, CreateOrUpdateContactRequest, OAuth2, RateLimiter
 from cc_async.sandbox import Sandbox
 
@@ -26,7 +28,7 @@ COMMANDS = [
 
 
 def blocks() -> Iterator[Any]:
-    """Each fenced Python block outside the recipes, under the heading it stands below."""
+    """Each fenced Python block outside the recipes, under the heading it stands below, and each docstring's example."""
     text = README + re.sub(r"<!-- recipes:begin -->.*<!-- recipes:end -->", "", GUIDE, flags=re.DOTALL)
     heading, number = "", 0
     pattern = r"^#+ (?P<heading>[^\n]+)$|^```python\n(?P<code>.*?)^```$"
@@ -36,6 +38,7 @@ def blocks() -> Iterator[Any]:
         else:
             number += 1
             yield pytest.param(match["code"], id=f"{heading} ({number})")
+    yield from (pytest.param(example(name), id=name) for name in NAMES if example(name))
 
 
 @pytest.fixture
@@ -92,8 +95,9 @@ async def test_the_code_of_the_readme_runs_as_it_stands(
         page = await cc.contacts.with_http_info.list(limit=500)
         oauth = OAuth2(box.client_id, client_secret=box.client_secret, refresh_token=box.refresh_token)
         names: dict[str, Any] = {
+            **{name: getattr(cc_async, name) for name in NAMES},
             "UTC": UTC,
-            "ConstantContact": ConstantContact,
+            "auth": oauth,
             "cc": cc,
             "checkpoint": keep,
             "client_id": box.client_id,

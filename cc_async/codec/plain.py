@@ -26,6 +26,8 @@ def to_plain(value: Any) -> Any: ...
 def to_plain(value: Any) -> Any:
     """Convert a model, or models within lists and mappings, to values that any JSON encoder accepts.
 
+        body = to_plain(await cc.contacts.get(contact_id))  # what a web handler returns as JSON
+
     The result looks as the API itself writes it: the API's names, dates and times as ISO 8601 strings (UTC as `Z`), and
     no fields that are None, so that a sub-resource that was not asked for differs from an empty one. Reading it into
     the model again gives an equal object. E-mail addresses and phone numbers, which a repr masks, are in it.

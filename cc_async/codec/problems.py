@@ -14,7 +14,10 @@ _SHOWN = 5
 
 @attrs.frozen
 class Problem:
-    """A value of a response that could not be read: the field became None, or the entry of a list was left out."""
+    """A value of a response that could not be read: the field became None, or the entry of a list was left out.
+
+    See `Page.problems` and `ApiResponse.problems`.
+    """
 
     path: str
     """The place of the value, such as `$.contacts[3].created_at`."""

@@ -36,6 +36,8 @@ class _Triple(NamedTuple, Generic[T]):
 class ApiResponse(_Triple[T]):
     """The data of a response with its status code and headers; also unpacks as these three.
 
+        data, status, headers = await cc.contacts.with_http_info.get(contact_id)
+
     `problems` lists the values that could not be read: fields became None, entries of lists were left out.
     """
 

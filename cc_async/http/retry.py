@@ -24,7 +24,7 @@ from cc_async.wire.errors import is_throttle
 
 
 class Idempotency(enum.Enum):
-    """Whether a request may be repeated if the server may already have carried it out."""
+    """Whether a request may be repeated if the server may already have carried it out. See `RetryPolicy`."""
 
     SAFE = enum.auto()
     """Repeating it has no further effect."""
@@ -50,6 +50,10 @@ def _positive(instance: object, attribute: "attrs.Attribute[Any]", value: Any) -
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
     """How often, and after what pause, a failed request is repeated. All times are in seconds.
+
+        policy = RetryPolicy(attempts=10, total_time=600)
+        async with ConstantContact(oauth, retry=policy) as client:
+            ...
 
     A request that the server has certainly not carried out (429, a conflict with a simultaneous request, no connection)
     is always repeated. One that it may have carried out (5xx, a broken connection, a truncated response) is repeated

@@ -43,6 +43,10 @@ def check_limit(rate: int, per: float, daily: int | None, margin: float | None) 
 class RateLimiter:
     """At most `rate` requests in any `per` seconds, and `daily` in a UTC day (`None`: no daily limit).
 
+        limiter = RateLimiter(rate=10, daily=250_000)
+        async with ConstantContact(oauth, rate_limiter=limiter) as client:
+            ...
+
     The limit belongs to the API key: share one limiter between all clients of an event loop that use the key. Direct
     calls take priority over what streams fetch ahead; each class is served in the order of arrival. Calls may use a
     burst of `rate`; streams are spaced evenly, and get every fourth permit however many calls come. Refusals caused by

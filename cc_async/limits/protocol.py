@@ -9,7 +9,7 @@ import attrs
 
 @attrs.define(eq=False)
 class Turn:
-    """A request, as the limiter sees it."""
+    """A request, as the limiter sees it. See `Limiter.acquire`."""
 
     stream: bool = False
     """Whether a stream prefetches it; the first request of a stream counts as a direct call."""

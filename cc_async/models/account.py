@@ -7,7 +7,10 @@ from cc_async.models._types import Timestamp, mask
 
 @attrs.frozen(kw_only=True)
 class PhysicalAddress:
-    """The postal address of the organization, which appears in the footer of its mailings."""
+    """The postal address of the organization, which appears in the footer of its mailings.
+
+    See `AccountSummary.physical_address`.
+    """
 
     address_line1: str | None = None
     address_line2: str | None = None
@@ -21,7 +24,7 @@ class PhysicalAddress:
 
 @attrs.frozen(kw_only=True)
 class CompanyLogo:
-    """The logo of the organization."""
+    """The logo of the organization. See `AccountSummary.company_logo`."""
 
     url: str | None = None
     external_url: str | None = None
@@ -30,7 +33,7 @@ class CompanyLogo:
 
 @attrs.frozen(kw_only=True)
 class AccountSummary:
-    """The account and the person who owns it."""
+    """The account and the person who owns it. See `account.summary`."""
 
     encoded_account_id: str | None = None
     """The stable key of the account."""
@@ -55,7 +58,7 @@ class AccountSummary:
 
 @attrs.frozen(kw_only=True)
 class AccountEmail:
-    """An e-mail address that the account can send from."""
+    """An e-mail address that the account can send from. See `account.emails`."""
 
     email_id: int | None = None
     email_address: str | None = attrs.field(default=None, repr=mask)
@@ -70,7 +73,7 @@ class AccountEmail:
 
 @attrs.frozen(kw_only=True)
 class UserPrivilege:
-    """Something that the user behind the token may do."""
+    """Something that the user behind the token may do. See `account.privileges`."""
 
     privilege_id: int | None = None
     privilege_name: str | None = None

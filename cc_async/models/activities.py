@@ -10,7 +10,10 @@ FINISHED = frozenset({"completed", "cancelled", "failed", "timed_out", "time_out
 
 @attrs.frozen(kw_only=True)
 class ActivityStatus:
-    """The counters of a job so far; which counters there are depends on the kind of job, and each may be absent."""
+    """The counters of a job so far; which counters there are depends on the kind of job, and each may be absent.
+
+    See `Activity.status`.
+    """
 
     items_total_count: int | None = None
     """For an import, the rows with their header."""
@@ -38,7 +41,10 @@ class _Links:
 
 @attrs.frozen(kw_only=True)
 class Activity:
-    """A bulk job. The API does not say what kind of job it is, and `completed` does not mean that nothing failed."""
+    """A bulk job. The API does not say what kind of job it is, and `completed` does not mean that nothing failed.
+
+    Every bulk call of `cc.activities` returns one; `activities.wait` waits until it has ended.
+    """
 
     activity_id: str | None = None
     """None only for a deletion that had already happened: see `already_deleted`."""

@@ -49,7 +49,7 @@ def _id_of_field(value: str | definitions.CustomFieldDefinition) -> str:
 
 @attrs.frozen(kw_only=True)
 class EmailAddressInput:
-    """An e-mail address to give to a contact."""
+    """An e-mail address to give to a contact. See `CreateContactRequest`."""
 
     address: str = attrs.field(repr=mask)
     permission_to_send: str | None = None
@@ -58,14 +58,14 @@ class EmailAddressInput:
 
 @attrs.frozen(kw_only=True)
 class EmailAddressUpdate(EmailAddressInput):
-    """An e-mail address as an update may also write it."""
+    """An e-mail address as an update may also write it. See `UpdateContactRequest`."""
 
     opt_out_reason: str | None = None
 
 
 @attrs.frozen(kw_only=True)
 class CustomFieldInput:
-    """A value for one custom field of the account."""
+    """A value for one custom field of the account. See `CreateContactRequest.custom_fields`."""
 
     custom_field_id: str = attrs.field(converter=_id_of_field)
     value: str | None = None
@@ -74,7 +74,7 @@ class CustomFieldInput:
 
 @attrs.frozen(kw_only=True)
 class PhoneNumberInput:
-    """A phone number to give to a contact; the API accepts at most three."""
+    """A phone number to give to a contact; the API accepts at most three. See `CreateContactRequest.phone_numbers`."""
 
     phone_number: str | None = attrs.field(default=None, repr=mask)
     kind: str | None = None
@@ -83,7 +83,10 @@ class PhoneNumberInput:
 
 @attrs.frozen(kw_only=True)
 class StreetAddressInput:
-    """A postal address to give to a contact; the API accepts at most three."""
+    """A postal address to give to a contact; the API accepts at most three.
+
+    See `CreateContactRequest.street_addresses`.
+    """
 
     kind: str
     """home, work or other."""
@@ -96,7 +99,7 @@ class StreetAddressInput:
 
 @attrs.frozen(kw_only=True)
 class NoteInput:
-    """A note about a contact."""
+    """A note about a contact. See `CreateContactRequest.notes`."""
 
     content: str | None = None
     note_id: str | None = None
@@ -106,7 +109,7 @@ class NoteInput:
 
 @attrs.frozen(kw_only=True)
 class SmsChannelConsentInput:
-    """A consent sent with the SMS number of a create or an update."""
+    """A consent sent with the SMS number of a create or an update. See `SmsChannelInput`."""
 
     sms_consent_permission: str
     consent_type: str
@@ -115,7 +118,7 @@ class SmsChannelConsentInput:
 
 @attrs.frozen(kw_only=True)
 class SmsChannelInput:
-    """The SMS number of a contact, as a create or an update sends it."""
+    """The SMS number of a contact, as a create or an update sends it. See `CreateContactRequest.sms_channel`."""
 
     full_sms_address: str = attrs.field(repr=mask)
     """The number with its dial code."""
@@ -124,7 +127,10 @@ class SmsChannelInput:
 
 @attrs.frozen(kw_only=True)
 class SignUpSmsChannelConsent:
-    """A consent sent with the SMS number of a sign-up, for which the API requires five facts."""
+    """A consent sent with the SMS number of a sign-up, for which the API requires five facts.
+
+    See `SignUpSmsChannel`.
+    """
 
     sms_consent_permission: str
     consent_type: str
@@ -148,14 +154,14 @@ class SignUpSmsChannel:
 
 @attrs.frozen(kw_only=True)
 class SignUpCustomField:
-    """A custom field of a sign-up, which accepts no choices."""
+    """A custom field of a sign-up, which accepts no choices. See `CreateOrUpdateContactRequest.custom_fields`."""
 
     custom_field_id: str = attrs.field(converter=_id_of_field)
     value: str | None = None
 
 
 class ContactFields(TypedDict, total=False):
-    """The properties of a contact that a write can set."""
+    """The properties of a contact that a write can set. See `ContactChanges`."""
 
     email_address: str | EmailAddressInput | None
     """A string is only the address, which keeps the permission to send."""
@@ -176,7 +182,12 @@ class ContactFields(TypedDict, total=False):
 
 
 class ContactChanges(ContactFields, total=False):
-    """The changes that `contacts.patch` accepts: what is absent is kept, None clears, a list replaces."""
+    """The changes that `contacts.patch` accepts: what is absent is kept, None clears, a list replaces.
+
+    For example:
+
+        await cc.contacts.patch(contact_id, job_title="Engineer", add_lists=[list_id])
+    """
 
     add_lists: str | lists.ContactList | Iterable[str | lists.ContactList]
     """Lists to add to those the contact is on; not beside `list_memberships`."""
@@ -218,7 +229,17 @@ _CORE = tuple(
 
 @attrs.frozen(kw_only=True)
 class CreateContactRequest(_ContactBody):
-    """The body of `contacts.create`; besides `create_source` it needs a name, an e-mail address or an SMS number."""
+    """The body of `contacts.create`; besides `create_source` it needs a name, an e-mail address or an SMS number.
+
+    For example:
+
+        request = CreateContactRequest(
+            create_source="Account",
+            first_name="Grace",
+            email_address=EmailAddressInput(address="grace@example.com", permission_to_send="implicit"),
+        )
+        contact = await cc.contacts.create(request)
+    """
 
     create_source: str
     """Account or Contact: who asked for the contact to be added. For compliance it must be true."""
@@ -227,6 +248,11 @@ class CreateContactRequest(_ContactBody):
 @attrs.frozen(kw_only=True)
 class UpdateContactRequest(_ContactBody):
     """The body of `contacts.update`, which **replaces**.
+
+        request = UpdateContactRequest(
+            update_source="Account", email_address=EmailAddressUpdate(address="ada@example.com"), first_name="Ada"
+        )
+        await cc.contacts.update(contact_id, request)
 
     Every property from `email_address` to `anniversary` that is left out becomes null on the server. The collections
     and `sms_channel` are kept when left out, and replaced as a whole when given (`[]` empties one).
@@ -270,6 +296,9 @@ class UpdateContactRequest(_ContactBody):
 @attrs.frozen(kw_only=True)
 class CreateOrUpdateContactRequest:
     """The body of `contacts.create_or_update`: a sign-up, by e-mail address or SMS number.
+
+        wanted = CreateOrUpdateContactRequest(email_address="ada@example.com", list_memberships=[list_id])
+        result = await cc.contacts.create_or_update(wanted)
 
     It updates only what it names, appends to lists and custom fields, raises the consent and revives a deleted
     contact.

@@ -14,7 +14,7 @@ from cc_async.models._types import Timestamp, mask
 
 @attrs.frozen(kw_only=True)
 class EmailAddress:
-    """The e-mail address of a contact and the permission to write to it."""
+    """The e-mail address of a contact and the permission to write to it. See `Contact.email_address`."""
 
     address: str | None = attrs.field(default=None, repr=mask)
     permission_to_send: str | None = None
@@ -32,7 +32,10 @@ class EmailAddress:
 
 @attrs.frozen(kw_only=True)
 class CustomField:
-    """The value that a contact has in one custom field of the account."""
+    """The value that a contact has in one custom field of the account.
+
+    See `Contact.custom_fields`, and `CustomFieldCatalog` to read values by label.
+    """
 
     custom_field_id: str | None = None
     value: str | None = None
@@ -42,7 +45,7 @@ class CustomField:
 
 @attrs.frozen(kw_only=True)
 class PhoneNumber:
-    """A phone number of a contact, for people to call."""
+    """A phone number of a contact, for people to call. See `Contact.phone_numbers`."""
 
     phone_number_id: str | None = None
     phone_number: str | None = attrs.field(default=None, repr=mask)
@@ -56,7 +59,7 @@ class PhoneNumber:
 
 @attrs.frozen(kw_only=True)
 class StreetAddress:
-    """A postal address of a contact."""
+    """A postal address of a contact. See `Contact.street_addresses`."""
 
     street_address_id: str | None = None
     kind: str | None = None
@@ -72,7 +75,7 @@ class StreetAddress:
 
 @attrs.frozen(kw_only=True)
 class Note:
-    """A note that somebody of the account wrote about a contact."""
+    """A note that somebody of the account wrote about a contact. See `Contact.notes`."""
 
     note_id: str | None = None
     created_at: Timestamp | None = None
@@ -81,7 +84,7 @@ class Note:
 
 @attrs.frozen(kw_only=True)
 class SmsChannelConsent:
-    """One consent that a contact gave, or withdrew, for text messages."""
+    """One consent that a contact gave, or withdrew, for text messages. See `SmsChannel.sms_channel_consents`."""
 
     sms_consent_permission: str | None = None
     consent_type: str | None = None
@@ -96,7 +99,7 @@ class SmsChannelConsent:
 
 @attrs.frozen(kw_only=True)
 class SmsChannel:
-    """The number that a contact receives text messages on, as the API shows it."""
+    """The number that a contact receives text messages on, as the API shows it. See `Contact.sms_channel`."""
 
     sms_channel_id: str | None = None
     sms_address: str | None = attrs.field(default=None, repr=mask)
@@ -110,7 +113,10 @@ class SmsChannel:
 
 @attrs.frozen(kw_only=True)
 class Contact:
-    """One contact. Sub-resources (from `custom_fields` on) are None unless `include` asked for them."""
+    """One contact. Sub-resources (from `custom_fields` on) are None unless `include` asked for them.
+
+    See `contacts.get`, `contacts.find` and `contacts.list`.
+    """
 
     contact_id: str | None = None
     """An opaque string; not every id of the API is a valid UUID."""
@@ -142,7 +148,7 @@ class Contact:
 
 @attrs.frozen(kw_only=True)
 class ContactCounts:
-    """How many contacts the account has, by their consent."""
+    """How many contacts the account has, by their consent. See `contacts.counts`."""
 
     total: int | None = None
     explicit: int | None = None
@@ -155,7 +161,7 @@ class ContactCounts:
 
 @attrs.frozen(kw_only=True)
 class ContactXref:
-    """The two ids of one contact: `sequence_id` of the V2 API, `contact_id` of this one."""
+    """The two ids of one contact: `sequence_id` of the V2 API, `contact_id` of this one. See `contacts.id_xrefs`."""
 
     sequence_id: str | None = None
     contact_id: str | None = None
@@ -172,7 +178,10 @@ class CreateOrUpdateContactResult:
 
 @attrs.frozen(kw_only=True)
 class SmsEngagementDetails:
-    """A change of a consent for text messages, in the one-letter codes of the API."""
+    """A change of a consent for text messages, in the one-letter codes of the API.
+
+    See `SmsEngagement.history_details`.
+    """
 
     state: str | None = None
     source: str | None = None
@@ -189,7 +198,7 @@ class SmsEngagementDetails:
 
 @attrs.frozen(kw_only=True)
 class SmsEngagement:
-    """One entry of a contact's SMS engagement history."""
+    """One entry of a contact's SMS engagement history. See `contacts.sms_engagement_history`."""
 
     contact_id: str | None = None
     sms_channel_id: str | None = None

@@ -10,7 +10,10 @@ from cc_async.models.contacts import Contact
 
 @attrs.frozen(kw_only=True)
 class CustomFieldMetadata:
-    """How the values of a custom field are entered and shown; the API reads and writes it alike."""
+    """How the values of a custom field are entered and shown; the API reads and writes it alike.
+
+    See `CustomFieldDefinition.metadata`.
+    """
 
     display_type: str | None = None
     """dropdown, checkbox or radio; the types with choices need one."""
@@ -25,7 +28,7 @@ class CustomFieldMetadata:
 
 @attrs.frozen(kw_only=True)
 class CustomFieldChoice:
-    """One of the options of a custom field of a select type."""
+    """One of the options of a custom field of a select type. See `CustomFieldDefinition.choices`."""
 
     custom_field_id: str | None = None
     choice_id: int | str | None = None
@@ -39,7 +42,7 @@ class CustomFieldChoice:
 
 @attrs.frozen(kw_only=True)
 class CustomFieldChoiceInput:
-    """An option to give to a custom field of a select type."""
+    """An option to give to a custom field of a select type. See `custom_fields.create`."""
 
     choice_label: str
     choice_id: int | str | None = None
@@ -68,7 +71,14 @@ class CustomFieldDefinition:
 
 @attrs.frozen
 class CustomFieldCatalog:
-    """All custom fields of an account, to read the values of contacts by label without further requests."""
+    """All custom fields of an account, to read the values of contacts by label without further requests.
+
+    For example:
+
+        catalog = await cc.custom_fields.catalog()
+        async for contact in cc.contacts.list(include=["custom_fields"]):
+            print(catalog.values(contact))
+    """
 
     fields: tuple[CustomFieldDefinition, ...]
 

@@ -21,6 +21,10 @@ ImportValue = str | int | float | bool | date | datetime | None
 class ImportRow:
     """One contact of a bulk import: an `email`, an `sms_number`, or both, and what else is to be set.
 
+        rows = [ImportRow(email="ada@example.com", first_name="Ada")]
+        async for outcome in cc.contacts.import_many(rows, list_ids=[list_id]):
+            print(outcome.state)
+
     What is None or blank is not sent, so the contact keeps what it has. Give at most three phone numbers and three
     addresses. A plain `phone` is of the kind "other"; a plain address is of the kind "home".
     """
@@ -75,7 +79,7 @@ class ImportRow:
 class ImportOutcome:
     """The outcome of one job of an import, or of one row that could not be sent.
 
-    Positions count the rows given to `import_many` from 0.
+    Positions count the rows given to `import_many` from 0. See `Import`.
     """
 
     first: int
@@ -105,7 +109,7 @@ class ImportOutcome:
 
 @attrs.frozen(kw_only=True)
 class ImportProgress:
-    """How far an import has come."""
+    """How far an import has come. See `Import.progress`."""
 
     rows_read: int
     total: int | None

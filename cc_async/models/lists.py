@@ -7,7 +7,7 @@ from cc_async.models._types import Timestamp
 
 @attrs.frozen(kw_only=True)
 class ContactList:
-    """A list that contacts can be on; each contact is on at most 50."""
+    """A list that contacts can be on; each contact is on at most 50. See `lists.find`, `lists.get` and `lists.list`."""
 
     list_id: str | None = None
     name: str | None = None
@@ -25,7 +25,7 @@ class ContactList:
 
 @attrs.frozen(kw_only=True)
 class ListXref:
-    """The two ids of one list: `sequence_id` in the V2 API, `list_id` in V3."""
+    """The two ids of one list: `sequence_id` in the V2 API, `list_id` in V3. See `lists.id_xrefs`."""
 
     sequence_id: str | None = None
     list_id: str | None = None

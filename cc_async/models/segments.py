@@ -7,7 +7,7 @@ from cc_async.models._types import Timestamp
 
 @attrs.frozen(kw_only=True)
 class Segment:
-    """A saved search for contacts."""
+    """A saved search for contacts. See `segments.find`; `contacts.list` returns the contacts in one."""
 
     segment_id: int | None = None
     """The only id of the API that is a number."""

@@ -7,7 +7,7 @@ from cc_async.models._types import Timestamp
 
 @attrs.frozen(kw_only=True)
 class Tag:
-    """A tag that contacts can carry; an account has at most 500."""
+    """A tag that contacts can carry; an account has at most 500. See `tags.find`, `tags.get` and `tags.list`."""
 
     tag_id: str | None = None
     name: str | None = None

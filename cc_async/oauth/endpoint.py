@@ -43,7 +43,10 @@ _LOG = logging.getLogger("cc_async")
 
 @attrs.frozen
 class AuthorizationRequest:
-    """A pending request for a person's consent; store it (it pickles) until the browser returns."""
+    """A pending request for a person's consent; store it (it pickles) until the browser returns.
+
+    See `OAuth2.authorization_url` and `OAuth2.exchange`; "Tokens" in the README shows both.
+    """
 
     url: str
     """Where to send the person's browser."""
@@ -56,7 +59,10 @@ class AuthorizationRequest:
 
 @attrs.frozen
 class DeviceAuthorization:
-    """What to show a person who authorizes on another device, and what to poll with."""
+    """What to show a person who authorizes on another device, and what to poll with.
+
+    See `OAuth2.start_device_authorization` and `OAuth2.poll_device_authorization`.
+    """
 
     device_code: str = attrs.field(converter=secret)
     user_code: str

@@ -29,6 +29,8 @@ _LOG = logging.getLogger("cc_async")
 class FileTokenStore:
     """Keeps the token in a JSON file that only its owner may read, shared safely between processes.
 
+        oauth = OAuth2(client_id, client_secret=client_secret, store=FileTokenStore("cc-token.json"))
+
     The file is replaced atomically: readers see the old token or the new one. A file that is not a token file is
     never overwritten. Symbolic links are followed. Beside the file an empty one remains, whose name ends in `.lock`,
     and during a refresh one that ends in `.spare` reserves the disk space of the next token. A file that cannot be

@@ -20,7 +20,17 @@ AUTHORIZATION_SERVER: Final = "https://authz.constantcontact.com/oauth2/default/
 
 
 class TokenProvider(Protocol):
-    """Anything that provides access tokens; pass one to the client in place of a token."""
+    """Anything that provides access tokens; pass one to the client in place of a token.
+
+    For example:
+
+        class FromVault:
+            async def token(self, rejected: str | None = None) -> str:
+                return "an access token"
+
+        async with ConstantContact(FromVault()) as client:
+            ...
+    """
 
     async def token(self, rejected: str | None = None) -> str:
         """Return an access token to send now; `rejected` is the one that the API has just refused with 401."""
@@ -28,7 +38,13 @@ class TokenProvider(Protocol):
 
 @attrs.frozen
 class StaticToken:
-    """An access token that is refreshed elsewhere, if at all; its repr does not show it."""
+    """An access token that is refreshed elsewhere, if at all; its repr does not show it.
+
+    For example:
+
+        async with ConstantContact(StaticToken("an access token")) as client:
+            ...
+    """
 
     access_token: str = attrs.field(converter=secret)
 
@@ -39,6 +55,10 @@ class StaticToken:
 
 class OAuth2(Flows):
     """Provides access tokens: refreshes them early, once for all waiting callers, and never loses a refresh token.
+
+        oauth = OAuth2(client_id, client_secret=client_secret, store=FileTokenStore("cc-token.json"))
+        async with ConstantContact(oauth) as client:
+            ...
 
     `refresh_token` seeds an empty `store`. Without a `store`, rotated refresh tokens are lost when the process exits.
     Without `client_secret` the application is a public one. Share one object among all clients of an account;

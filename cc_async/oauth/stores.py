@@ -66,6 +66,8 @@ class Lease(Protocol):
 class MemoryTokenStore:
     """Keeps the token in memory, for one process.
 
+        oauth = OAuth2(client_id, store=MemoryTokenStore(Token("an access token", "a refresh token")))
+
     Its lock raises `TokenStoreError` in a forked process: parent and child would use the same refresh token.
     """
 

@@ -7,7 +7,10 @@ from cc_async._secrets import masked, secret
 
 @attrs.frozen
 class Token:
-    """An access token and what is needed to refresh it; its repr shows no secret."""
+    """An access token and what is needed to refresh it; its repr shows no secret.
+
+    See `OAuth2`, which refreshes it, and `TokenStore`, which keeps it.
+    """
 
     access_token: str = attrs.field(converter=secret)
     refresh_token: str | None = attrs.field(default=None, converter=masked)

@@ -33,7 +33,7 @@ _FINAL = (QuotaExceededError, AuthenticationError, AuthorizationError, TokenStor
 
 @attrs.frozen(kw_only=True)
 class Outcome(Generic[ItemT, ResultT]):
-    """The result or the error of one item."""
+    """The result or the error of one item. See `Many`."""
 
     item: ItemT = attrs.field(repr=False)
     state: Literal["done", "not_done", "maybe_done"]
@@ -225,6 +225,10 @@ async def _one_by_one(items: Iterable[ItemT]) -> AsyncGenerator[ItemT, None]:
 
 class Many(Generic[ItemT, ResultT]):
     """The outcomes of one operation on many items, as an asynchronous iterator.
+
+        async for outcome in cc.contacts.create_or_update_many(requests):
+            if outcome.error is not None:
+                print(outcome.item, outcome.state, outcome.error)
 
     One error does not stop the rest. Errors that would affect every item (quota exhausted, authorization lost, client
     closed) stop the batch: pending outcomes are delivered, each with its `state`, then the error is raised. Items that

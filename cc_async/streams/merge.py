@@ -19,6 +19,9 @@ _BUFFER = 500
 class merge(Generic[T]):  # noqa: N801  # reads as the function that it is to its users
     """Yield the items of several streams as they arrive, under the one limiter of their client.
 
+        async for contact in merge(cc.contacts.list(lists=[list_id]), cc.contacts.list(tags=[tag_id])):
+            print(contact.contact_id)
+
     Each stream keeps its order, and each stream with an item ready gets its turn after at most one item of each of the
     others. The first error stops the other streams and is raised, after the items that precede it in its stream.
     Leaving the loop early cancels everything; inside `async with merge(...) as merged:` that is also awaited. Any

@@ -26,7 +26,10 @@ _REMEMBERED = 4
 
 @attrs.frozen(kw_only=True)
 class Page(Generic[T]):
-    """One page of a collection."""
+    """One page of a collection.
+
+    See `Pager.pages`; "2. Read page by page, and resume tomorrow" in the README reads them.
+    """
 
     items: list[T] = attrs.field(repr=lambda items: f"<{len(items)} items>")
     next_url: str | None = attrs.field(repr=lambda url: "None" if url is None else "'…'")
@@ -69,6 +72,13 @@ class PageSource(Generic[T]):
 
 class Pager(Generic[T]):
     """A collection as an asynchronous iterable of its items, or with `pages()` of its pages.
+
+        contacts = cc.contacts.list(status="active")
+        async for contact in contacts:
+            print(contact.contact_id)
+        async for page in contacts.pages():
+            print(len(page.items), page.next_url)
+        first = await contacts.first()
 
     Nothing is sent before the first item is requested, and each iteration starts anew. The stream ends when a page has
     no link to a next one; an empty page is not the end. Leaving the loop early (`break`, an exception, cancellation)

@@ -22,7 +22,7 @@ MOST_IDS = 500
 
 @attrs.frozen(kw_only=True)
 class BulkOutcome:
-    """The outcome of one job for up to 500 contacts. Positions count the given ids from 0."""
+    """The outcome of one job for up to 500 contacts. Positions count the given ids from 0. See `BulkChange`."""
 
     first: int
     last: int
@@ -44,6 +44,9 @@ class _Slice:
 
 class BulkChange:
     """A change of many contacts; iterate over it, once, to get a `BulkOutcome` for each job.
+
+        async for outcome in cc.contacts.add_to_lists([contact_id], [list_id]):
+            print(outcome.state, outcome.errors)
 
     It makes progress only while the next outcome is awaited. Leaving early does not cancel jobs that the provider has
     accepted: see `unfinished`.

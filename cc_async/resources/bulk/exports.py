@@ -48,6 +48,8 @@ class Steps(Protocol):
 class Export:
     """An export under way: iterate over its rows, or save it to a file.
 
+        await cc.contacts.export(in_lists=[list_id]).save(export_path)
+
     Each row is a dict by the header of the file, as the provider writes it: "Email address", "First name", labels of
     custom fields. The columns depend on the data, and never include a contact id. The job is started when the first row
     is requested, or by `save`. `activity` identifies it, so that another process can continue with

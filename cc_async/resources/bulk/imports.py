@@ -61,6 +61,9 @@ class ImportOptions:
 class Import:
     """An import; iterate over it, once, to get an `ImportOutcome` for each job.
 
+        async for outcome in cc.contacts.import_many([{"email": "ada@example.com"}], list_ids=[list_id]):
+            print(outcome.first, outcome.last, outcome.state, outcome.errors)
+
     It makes progress only while the next outcome is awaited. All rows are read and checked before the first job is
     sent; meanwhile they are kept in a temporary file, about as large as the rows in JSON. Leaving early never cancels
     the jobs that the provider has accepted: see `progress.handed_over` and `unfinished`.

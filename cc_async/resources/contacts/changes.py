@@ -52,6 +52,11 @@ class _Pass:
 class Changes:
     """The contacts that changed since a point in time, each once, as an asynchronous iterator.
 
+        changes = cc.contacts.changes(since=datetime.now(UTC) - timedelta(days=1))
+        async for contact in changes:
+            print(contact.contact_id)
+        await save(changes.watermark)
+
     Store `watermark` after the loop and pass it as `since` to the next call. It stays the old one until the loop has
     ended by itself, so an interrupted traversal is simply repeated. After an exception the iteration can continue.
     """

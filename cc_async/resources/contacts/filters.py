@@ -18,7 +18,13 @@ LIMIT_AT_MOST = 500
 
 
 class ContactFilters(TypedDict, total=False):
-    """The parameters of `contacts.list`, for code that builds them up: `cc.contacts.list(**filters)`."""
+    """The parameters of `contacts.list`, for code that builds them up: `cc.contacts.list(**filters)`.
+
+    For example:
+
+        filters: ContactFilters = {"status": "active", "lists": [list_id]}
+        contacts = await cc.contacts.list(**filters).collect(max_items=10)
+    """
 
     status: StrOrIterable
     """all, active, deleted, not_set, pending_confirmation, temp_hold, unsubscribed; by default all but the deleted."""

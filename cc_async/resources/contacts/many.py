@@ -29,7 +29,7 @@ Items: TypeAlias = Iterable[ItemT] | AsyncIterable[ItemT]
 
 
 class ManyOptions(TypedDict, total=False):
-    """How the operations on many contacts run."""
+    """How the operations on many contacts run. See `Many`, and `contacts.create_many`, which takes them."""
 
     concurrency: int
     """How many calls may be in flight; 12 by default, which is three seconds of latency at four requests a second."""
