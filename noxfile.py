@@ -2,7 +2,9 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import nox
 
@@ -11,6 +13,7 @@ nox.options.sessions = ["tests", "lint", "types", "docs"]
 nox.options.default_venv_backend = "virtualenv"
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
+EXTRAS = ",".join(PYPROJECT["project"]["optional-dependencies"])
 STRICT = {"PYTHONDEVMODE": "1", "PYTHONASYNCIODEBUG": "1"}
 
 
@@ -66,19 +69,37 @@ def types(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation into build/docs; a warning or a missing public name is an error."""
-    session.install(".", *group("docs"))
+    session.install(f".[{EXTRAS}]", *group("docs"))
     session.run("python", ".ci/docs/build.py", "build/docs")
 
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """Build the distributions and run the tests against the wheel."""
-    session.install("build", *group("tests"))
-    target = Path(session.create_tmp())
+    """Build wheel and sdist, check both, install the wheel without extras, and run the sdist's tests against it."""
+    session.install(*group("build"))
+    target = Path(session.create_tmp()).resolve()
+    for old in target.iterdir():
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
     session.run("python", "-m", "build", "--outdir", str(target), silent=True)
-    wheel = max(target.glob("*.whl"))
-    session.install(f"{wheel}[cli]")
+    wheel, sdist = max(target.glob("*.whl")), max(target.glob("*.tar.gz"))
+    session.run("twine", "check", "--strict", str(wheel), str(sdist))
+    if "cc_async/py.typed" not in ZipFile(wheel).namelist():
+        session.error("The wheel has no cc_async/py.typed, so type checkers ignore its types.")
+    without_extras(session, wheel, target / "without-extras")
+    shutil.unpack_archive(sdist, target, filter="data")
+    session.install(f"{wheel}[cli]", *group("tests"))
+    session.chdir(target / sdist.name.removesuffix(".tar.gz"))
     session.run("pytest", *session.posargs, env=STRICT)
+
+
+def without_extras(session: nox.Session, wheel: Path, venv: Path) -> None:
+    """Check in a fresh environment that the package works without extras, and names the one that something needs."""
+    session.run("python", "-m", "venv", str(venv))
+    python = str(venv / ("Scripts" if sys.platform == "win32" else "bin") / "python")
+    session.run(python, "-m", "pip", "install", "--quiet", str(wheel), external=True)
+    session.run(python, ".ci/extras.py", external=True)
+    session.run(python, "-m", "pip", "install", "--quiet", f"{wheel}[redis]", external=True)
+    session.run(python, ".ci/extras.py", "encryption", external=True)
 
 
 @nox.session

@@ -2,8 +2,11 @@
 
 import inspect
 import re
+import subprocess
+import sys
 import types
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -92,10 +95,12 @@ def test_everything_tunable_of_the_client_is_a_keyword() -> None:
 
 def test_the_version_is_that_of_the_distribution() -> None:
     try:
-        installed = metadata.version("cc-async")
+        installed = metadata.distribution("cc-async")
     except metadata.PackageNotFoundError:
         pytest.skip("the package is run from its checkout")
-    assert cc_async.__version__ == installed
+    if Path(str(installed.locate_file("cc_async/__init__.py"))) != Path(cc_async.__file__):
+        pytest.skip("another copy of the package is installed than the one under test")
+    assert cc_async.__version__ == installed.version
 
 
 def test_the_sandbox_is_asked_for_by_its_own_name() -> None:
@@ -106,3 +111,11 @@ def test_the_sandbox_is_asked_for_by_its_own_name() -> None:
 def test_a_name_that_does_not_exist_is_refused_as_by_any_module() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Kontakt'"):
         _ = cc_async.Kontakt  # type: ignore[attr-defined]  # on purpose
+
+
+@pytest.mark.parametrize("name", ["redis", "opentelemetry"])
+def test_a_module_without_its_extra_says_which_it_needs(name: str) -> None:
+    program = f"import sys; sys.modules[{name!r}] = None; import cc_async.{name}"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603  # ours
+    wanted = f"ImportError: cc_async.{name} needs the extra `{name}`: pip install 'cc-async[{name}]'."
+    assert run.stderr.splitlines()[-1] == wanted

@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -29,9 +30,9 @@ PAGES: Final = {
 }
 """The pages of the names of `cc_async`: a heading, and the modules that define what belongs there."""
 OPERATIONS: Final = ("contacts", "lists", "tags", "custom_fields", "segments", "activities", "account")
+EXTRAS: Final = frozenset(metadata.metadata("cc-async").get_all("Provides-Extra", ()))
 MODULES: Final = (
-    "cc_async.redis",
-    "cc_async.opentelemetry",
+    *(f"cc_async.{extra}" for extra in sorted(EXTRAS - {"cli", "encryption"})),
     "cc_async.testing.limiter",
     "cc_async.testing.token_store",
     "cc_async.sandbox",

@@ -2,9 +2,6 @@
 
 import asyncio
 import contextlib
-import subprocess
-import sys
-import textwrap
 from collections.abc import Generator
 from typing import Any
 
@@ -154,20 +151,3 @@ async def test_refreshes_are_counted(telemetry: Telemetry) -> None:
             await cc.contacts.get("c1")
     (point,) = telemetry.metrics()["cc_async.refreshes"]
     assert (dict(point.attributes), point.value) == ({"cc_async.outcome": "ok"}, 1)
-
-
-def test_without_the_extra_its_name_is_in_the_error() -> None:
-    script = """
-        import sys
-        sys.modules["opentelemetry"] = None
-        import cc_async
-        try:
-            import cc_async.opentelemetry
-        except ImportError as error:
-            print(error)
-    """
-    command = [sys.executable, "-c", textwrap.dedent(script)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603  # our own script
-    assert done.stdout == (
-        "cc_async.opentelemetry needs the extra `opentelemetry`: pip install 'cc-async[opentelemetry]'.\n"
-    )
