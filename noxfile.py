@@ -107,3 +107,10 @@ def bench(session: nox.Session) -> None:
     """Run the benchmarks, print their table and write benchmarks/results.json and the charts."""
     session.install(".[cli]", *group("bench"))
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def recordings(session: nox.Session) -> None:
+    """Record the commands that the README shows, and write their pictures to benchmarks/."""
+    session.install(".[cli]")
+    session.run("python", "-m", "benchmarks.recordings", *session.posargs)
