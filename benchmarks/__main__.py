@@ -29,6 +29,7 @@ BENCHMARKS = (
     "memory",
     "many",
     "limiter",
+    "redis_limiter",
     "trust",
     "changes",
     "bulk",
@@ -49,6 +50,10 @@ def _over_floor(found: Figures) -> float:
 
 def _ceiling(found: Figures, pages: str) -> float:
     return float(found["ceiling"][f"{pages}, read_ahead=12"]["of the ceiling"])
+
+
+def _on_redis(found: Figures, kinds: str, milliseconds: int, what: str) -> float:
+    return float(found["redis_limiter"][f"{kinds}, {milliseconds} ms to Redis"][what])
 
 
 TARGETS: tuple[tuple[str, Callable[[Figures], float], float, str, bool], ...] = (
@@ -76,6 +81,41 @@ TARGETS: tuple[tuple[str, Callable[[Figures], float], float, str, bool], ...] = 
     ),
     ("400 pages at 2.5 s", lambda found: _ceiling(found, "400 pages at 2.5 s"), 1.12, "x ceiling", False),
     ("upserting many at 300 ms", lambda found: found["many"]["share_300_ms"], -0.95, "x ceiling", False),
+    (
+        "8 processes on one key",
+        lambda found: _on_redis(found, "8 streams", 0, "of the ceiling"),
+        -0.95,
+        "x ceiling",
+        True,
+    ),
+    (
+        "the same, 50 ms to Redis",
+        lambda found: _on_redis(found, "8 streams", 50, "of the ceiling"),
+        -0.9,
+        "x ceiling",
+        True,
+    ),
+    (
+        "requests of them refused, 5 ms to Redis",
+        lambda found: _on_redis(found, "8 streams", 5, "refused"),
+        0,
+        "",
+        True,
+    ),
+    (
+        "commands per request of theirs",
+        lambda found: _on_redis(found, "7 streams, 1 caller", 0, "commands"),
+        3,
+        "",
+        True,
+    ),
+    (
+        "a caller's wait beside 7 streams",
+        lambda found: _on_redis(found, "7 streams, 1 caller", 0, "wait"),
+        0.6,
+        "s",
+        True,
+    ),
     ("memory of importing 100,000 rows", lambda found: found["bulk"]["mappings"]["over_idle_mib"], 40, "MiB", True),
     ("requests of importing 100,000 rows", lambda found: found["bulk"]["mappings"]["requests"], 150, "", True),
     ("processor time of a row", lambda found: found["bulk"]["mappings"]["times_msgspec"], 3, "x msgspec", True),
@@ -150,8 +190,8 @@ def _targets(figures: Figures, *, quick: bool) -> Iterator[list[str]]:
         except KeyError:  # not run, or a library is not installed
             continue
         if any_run or not quick:
-            met = figure <= bound if bound > 0 else figure >= -bound
-            sign = "<=" if bound > 0 else ">="
+            met = figure <= bound if bound >= 0 else figure >= -bound
+            sign = "<=" if bound >= 0 else ">="
             yield [what, f"{figure:.2f} {unit}", f"{sign} {abs(bound):g} {unit}", "met" if met else "MISSED"]
 
 

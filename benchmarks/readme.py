@@ -67,6 +67,13 @@ def _figures(results: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for read_ahead, what in ((12, "pages fetched ahead"), (0, "one page at a time")):
         row = ceiling[f"48 pages at 1.0 s, read_ahead={read_ahead}"]
         yield f"48 pages at 1 s of latency, {what}", f"{row['seconds']:.1f} s"
+    if shared := results.get("redis_limiter"):  # which needs a server
+        for milliseconds in (0, 50):
+            run = shared[f"8 streams, {milliseconds} ms to Redis"]
+            what = (
+                f"8 processes on one key through Redis, {milliseconds} ms away: share of the ceiling, requests refused"
+            )
+            yield what, f"{run['of the ceiling']:.0%}, {run['refused']}"
     for size, megabytes in results["memory"].items():
         yield f"peak memory of streaming {int(size):,} contacts", f"{megabytes:.0f} MB"
 
