@@ -4,13 +4,14 @@ import importlib
 import subprocess
 import sys
 from importlib import metadata
+from importlib.util import find_spec
 from typing import Final
 
 import cc_async
 from cc_async.cli import app
 
-EXTRAS: Final = frozenset(metadata.metadata("cc-async").get_all("Provides-Extra", ()))
-MODULES: Final = EXTRAS - {"cli", "encryption"}
+EXTRAS: Final = sorted(metadata.metadata("cc-async").get_all("Provides-Extra", ()))
+MODULES: Final = [extra for extra in EXTRAS if find_spec(f"cc_async.{extra}") and extra != "cli"]
 """The extras that bring what a module of the same name needs, such as `cc_async.redis`."""
 
 
@@ -22,7 +23,7 @@ def main(*what: str) -> None:
     assert cc_async.ConstantContact.__module__.startswith("cc_async.")
     for name in cc_async.__all__:
         assert getattr(cc_async, name)
-    for extra in sorted(MODULES):
+    for extra in MODULES:
         check_module(f"cc_async.{extra}", extra)
     commands = app._parser()._subparsers._group_actions[0].choices  # the parser has no public list of them
     for command in commands:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -30,9 +31,9 @@ PAGES: Final = {
 }
 """The pages of the names of `cc_async`: a heading, and the modules that define what belongs there."""
 OPERATIONS: Final = ("contacts", "lists", "tags", "custom_fields", "segments", "activities", "account")
-EXTRAS: Final = frozenset(metadata.metadata("cc-async").get_all("Provides-Extra", ()))
+EXTRAS: Final = sorted(metadata.metadata("cc-async").get_all("Provides-Extra", ()))
 MODULES: Final = (
-    *(f"cc_async.{extra}" for extra in sorted(EXTRAS - {"cli", "encryption"})),
+    *(f"cc_async.{extra}" for extra in EXTRAS if find_spec(f"cc_async.{extra}") and extra != "cli"),
     "cc_async.testing.limiter",
     "cc_async.testing.token_store",
     "cc_async.sandbox",
@@ -71,13 +72,7 @@ def write_source(folder: Path) -> None:
         bases = ["   :show-inheritance:"] if name == "errors" else []
         write_page(reference / name, heading, "cc_async", names, *bases)
     for name in OPERATIONS:
-        write_page(
-            reference / name,
-            f"cc.{name}",
-            f"cc_async.resources.{name}",
-            operations(name),
-            "   :inherited-members:",
-        )
+        write_page(reference / name, f"cc.{name}", f"cc_async.resources.{name}", operations(name))
     for name in MODULES:
         write_page(reference / name, name, name, names_of(name))
     home_page = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -101,8 +96,15 @@ def write_page(path: Path, heading: str, module: str, names: Iterable[str], *opt
     for name in names:
         value = getattr(importlib.import_module(module), name)
         kind = "class" if isinstance(value, type) else "function" if callable(value) else "data"
-        lines += [f".. auto{kind}:: {name}", *options, ""]
+        inherited = ["   :inherited-members:"] if kind == "class" and has_private_base(value) else []
+        lines += [f".. auto{kind}:: {name}", *options, *inherited, ""]
     path.with_name(f"{path.name}.rst").write_text("\n".join(lines), encoding="utf-8")
+
+
+def has_private_base(value: type) -> bool:
+    """Whether a class has members that the page of no other class has."""
+    ours = [base.__name__ for base in value.__mro__[1:] if base.__module__.startswith("cc_async.")]
+    return not set(ours) <= set(cc_async.__all__)
 
 
 def home(name: str) -> str:

@@ -36,6 +36,7 @@ _OPERATIONS: Final = {
     for name in ("account", "activities", "contacts", "custom_fields", "lists", "segments", "tags")
 }
 """The class behind each attribute of the client, such as `Contacts` for `contacts`."""
+_NAME: Final = re.compile(r"[A-Za-z_][\w.]*(\(\))?")
 
 
 def setup(app: Sphinx) -> None:
@@ -57,22 +58,29 @@ def _show_plain_types() -> None:
 _show_plain_types()
 
 
-def _hide_constructor(_app: Sphinx, what: str, name: str, *_: Any) -> tuple[str, None] | None:
-    """Hide how the attributes of the client are made, which only the client does."""
-    return ("", None) if what == "class" and name.startswith("cc_async.resources.") else None
+def _hide_constructor(
+    _app: Sphinx, what: str, _name: str, _value: Any, _options: Any, signature: str | None, _returned: str | None
+) -> tuple[str, None] | None:
+    """Hide how an object is made that only the client makes."""
+    return ("", None) if what == "class" and re.match(r"\(session: .*\bSession\b", signature or "") else None
 
 
 def _to_restructured_text(_app: Sphinx, _what: str, _name: str, _value: Any, _options: Any, lines: list[str]) -> None:
-    """Mark sections such as `Raises:`, and code, which is indented as in Markdown."""
+    """Mark sections such as `Raises:`, and code, which is indented or between backticks as in Markdown."""
     marked: list[str] = []
     for line in lines:
         text_above = next((above for above in reversed(marked) if above.strip()), "")
         begins = re.match(r" {4}\S", line) and marked and not marked[-1].strip()
         if begins and not re.match(r" {4}|\s*[-*] |.*::$", text_above):
             marked += [".. code-block:: python", ""]
-        marked.append(line)
+        marked.append(line if line.startswith("    ") else re.sub("(?<!`)`([^`]+)`(?!`)", _quoted, line))
     # Not as an extension: it would take the words before a colon in an attribute's docstring for a type.
     lines[:] = GoogleDocstring(marked).lines()
+
+
+def _quoted(match: re.Match[str]) -> str:
+    """Keep a name, which becomes a link, and mark anything else as code: a reference `.lock` would lose its dot."""
+    return match[0] if _NAME.fullmatch(match[1]) else f"``{match[1]}``"
 
 
 def _resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.Element) -> nodes.Element | None:
