@@ -5,10 +5,9 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from support.docstrings import NAMES, docstring, example
+from support.docstrings import NAMES, PUBLIC, docstring, example
 from test_readme import GUIDE, README
 
-import cc_async
 from cc_async import ConstantContact
 
 OPERATIONS = ("account", "activities", "contacts", "custom_fields", "lists", "segments", "tags")
@@ -17,6 +16,7 @@ WITH_EXAMPLE = {
     *("RateLimiter", "RetryPolicy", "Observer", "ApiResponse", "Pager", "merge", "to_plain", "Many", "Changes"),
     *("CreateContactRequest", "CreateOrUpdateContactRequest", "UpdateContactRequest", "ContactChanges"),
     *("ContactFilters", "CustomFieldCatalog", "ImportRow", "Import", "Export", "BulkChange"),
+    *("RedisRateLimiter", "RedisTokenStore", "OpenTelemetryObserver", "Sandbox"),
 }
 """What people call, construct or iterate over; to the others a pointer is enough, such as a model to its parent."""
 
@@ -25,7 +25,7 @@ def pointers(name: str) -> Iterator[str]:
     """The public names, operations and headings to which a docstring points, other than to itself."""
     for quoted in re.findall(r"`(?:cc\.)?([\w.]+)(?:\(.*?\))?`", docstring(name)):
         first = quoted.partition(".")[0]
-        if first in {*cc_async.__all__, *OPERATIONS} - {name} and (first in cc_async.__all__ or "." in quoted):
+        if first in {*PUBLIC, *OPERATIONS} - {name} and (first in PUBLIC or "." in quoted):
             yield quoted
     for heading, where in re.findall(r'"([^"]+)" in the\s(README|guide)', docstring(name)):
         yield f"{where}: {heading}"
@@ -50,7 +50,7 @@ async def test_what_a_docstring_points_to_exists(name: str) -> None:
                 assert f"# {heading}\n" in {"README": README, "guide": GUIDE}[text]
                 continue
             first, *members = pointer.split(".")
-            value = getattr(cc_async, first) if first in cc_async.__all__ else getattr(cc, first)
+            value = PUBLIC[first] if first in PUBLIC else getattr(cc, first)
             for member in members:
                 assert hasattr(value, member) or member in inspect.get_annotations(value), pointer
                 value = getattr(value, member, None)

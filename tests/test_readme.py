@@ -12,9 +12,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from support.docstrings import NAMES, example
+import redis.asyncio
+from support.docstrings import NAMES, PUBLIC, example
 
-import cc_async
 from cc_async import ConstantContact, CreateContactRequest, CreateOrUpdateContactRequest, OAuth2, RateLimiter
 from cc_async.sandbox import Sandbox
 
@@ -95,7 +95,7 @@ async def test_the_code_of_the_readme_runs_as_it_stands(
         page = await cc.contacts.with_http_info.list(limit=500)
         oauth = OAuth2(box.client_id, client_secret=box.client_secret, refresh_token=box.refresh_token)
         names: dict[str, Any] = {
-            **{name: getattr(cc_async, name) for name in NAMES},
+            **PUBLIC,
             "UTC": UTC,
             "auth": oauth,
             "cc": cc,
@@ -108,6 +108,7 @@ async def test_the_code_of_the_readme_runs_as_it_stands(
             "journal": tmp_path / "import.jsonl",
             "list_id": box.store.lists[0],
             "oauth": oauth,
+            "redis": redis,
             "request": CreateContactRequest(create_source="Account", last_name="Hopper"),
             "requests": [
                 CreateOrUpdateContactRequest(email_address=f"n{n}@example.com", list_memberships=[box.store.lists[0]])

@@ -66,6 +66,10 @@ class _Line:
 class RedisRateLimiter:
     """At most `rate` requests in any `per` seconds, and `daily` in a UTC day, over all processes that use `key`.
 
+        limiter = RedisRateLimiter(redis.asyncio.from_url("redis://localhost"), "cc-limit")
+        async with limiter, ConstantContact(oauth, rate_limiter=limiter) as client:
+            ...
+
     `redis` is a `redis.asyncio.Redis`, a Sentinel's master or a `RedisCluster` of yours (Redis 5 or later, or Valkey),
     used and never closed. The state is one value under `key`, which expires two days after the last request: use one
     key for each API key of Constant Contact, and the same numbers everywhere. `daily=None` means no daily limit.

@@ -75,6 +75,9 @@ def _clock() -> float:
 class RedisTokenStore:
     """Keeps the token in Redis 5 or later, or in Valkey, shared safely between machines.
 
+        store = RedisTokenStore(redis.asyncio.from_url("redis://localhost"), "cc-token")
+        oauth = OAuth2(client_id, client_secret=client_secret, store=store)
+
     `redis` is a `redis.asyncio.Redis`, a Sentinel's master or a `RedisCluster` of yours, used and never closed, and
     belongs to one event loop. The token lies in one hash under `key`: one key for each account. `encryption_key` is a
     Fernet key, or several with the newest first, and needs the extra `encryption`; without it, whoever reads the

@@ -39,6 +39,7 @@ class Fault:
 
     `path="token"` stands for the token endpoint, and None for every path of the API. `times=None` means always;
     the first `after` requests that match are spared. `when` says whether a write is still applied.
+    See `Sandbox.fault`.
     """
 
     kind: Kind = attrs.field(validator=attrs.validators.in_(KINDS))

@@ -21,7 +21,7 @@ class Response:
 
 
 class Refused(Exception):  # noqa: N818  # a refusal is a response of the API, not an error of the sandbox
-    """A request that breaks a rule of the service."""
+    """A request that breaks a rule of the service; the methods of `Store` raise it."""
 
     def __init__(self, status: int, key: str, message: str) -> None:
         super().__init__(status, key, message)

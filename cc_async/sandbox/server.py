@@ -40,7 +40,7 @@ _PATIENCE = 0.01  # seconds that requests in flight have to finish on close; 0 w
 
 @attrs.frozen(kw_only=True)
 class Record:
-    """One request that arrived; `status` is 0 if there was no response."""
+    """One request that arrived; `status` is 0 if there was no response. See `Sandbox.requests`."""
 
     endpoint: str  # api, token, authorize, device, activate
     method: str
@@ -55,6 +55,10 @@ class Record:
 @attrs.define(kw_only=True, eq=False, repr=False)
 class Sandbox(Settings):
     """A local server that behaves like the Constant Contact V3 API; an async context manager.
+
+        async with Sandbox(contacts=1_000, latency=0.05) as box:
+            async with ConstantContact(box.access_token, base_url=box.base_url) as client:
+                print(await client.contacts.counts())
 
     The settings are inherited so that type checkers know every keyword, and so that tests can change them while
     the sandbox runs; its parts (`oauth`, `limits`, `store`) are attributes.
@@ -331,7 +335,7 @@ def _deny(_: Call) -> Response:
 
 
 async def serve(box: Sandbox) -> None:
-    """Run a sandbox until the task is cancelled."""
+    """Run a sandbox until the task is cancelled, as in `asyncio.run(serve(Sandbox(port=8080)))`. See `Sandbox`."""
     async with box:
         await asyncio.Event().wait()
 

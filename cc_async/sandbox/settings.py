@@ -18,7 +18,7 @@ _one_of = attrs.validators.in_
 
 @attrs.define(kw_only=True, eq=False, repr=False)
 class Settings:
-    """How a sandbox behaves; all but contacts, seed, port and order may be changed while it runs."""
+    """How a sandbox behaves; all but contacts, seed, port and order may be changed while it runs. See `Sandbox`."""
 
     contacts: int = 0  # made from the seed when the sandbox is built
     seed: int = 0

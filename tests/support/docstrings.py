@@ -4,12 +4,20 @@ import inspect
 import re
 
 import cc_async
+from cc_async import redis, sandbox
+from cc_async.opentelemetry import OpenTelemetryObserver
 
-NAMES = sorted(set(cc_async.__all__) - {"__version__"})
+PUBLIC = {
+    **{name: getattr(cc_async, name) for name in cc_async.__all__ if name != "__version__"},
+    **{name: getattr(redis, name) for name in redis.__all__},
+    **{name: getattr(sandbox, name) for name in sandbox.__all__},
+    "OpenTelemetryObserver": OpenTelemetryObserver,
+}
+NAMES = sorted(PUBLIC)
 
 
 def docstring(name: str) -> str:
-    return inspect.getdoc(getattr(cc_async, name)) or ""
+    return inspect.getdoc(PUBLIC[name]) or ""
 
 
 def example(name: str) -> str:

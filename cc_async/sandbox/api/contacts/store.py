@@ -18,7 +18,7 @@ _LIMITS = {"list_memberships": 50, "custom_fields": 50, "phone_numbers": 3, "str
 
 
 class Store:
-    """The contacts of a sandbox; tests may read and change them here like another client."""
+    """The contacts of a sandbox; tests may read and change them here like another client. See `Sandbox`."""
 
     def __init__(self, data: Data) -> None:
         self._data, self._settings = data, data.settings
