@@ -46,6 +46,8 @@ SHIFTS: Final = (-300, 0, 300)
 """Seconds by which the wall clocks of the simulated machines are wrong."""
 KILLS: Final = 50
 RESTARTS: Final = 10
+_KEPT: Final = ("all", "nothing", "all", "older")
+"""What the Redis server has of its data after one restart and the next."""
 _USED: Final = """
 local raw = redis.call('GET', KEYS[1])
 if not raw then return -1 end
@@ -345,11 +347,18 @@ class Hostile:
     async def _restart(self) -> None:
         for number in range(RESTARTS):
             await asyncio.sleep(self._random.uniform(0.2, 1.8) * self._seconds / RESTARTS)
-            keep = number % 2 == 0
+            kept = _KEPT[number % len(_KEPT)]
+            if kept == "older":
+                self._redis.back_up()
+                await asyncio.sleep(self._random.uniform(1.0, 4.0))
             self._redis.kill()
             await asyncio.sleep(self._random.choice((0.0, 0.1, 0.5, 2.0)))
-            self._lost_at = None if keep else time.monotonic()
-            await asyncio.to_thread(self._redis.restart, keep_data=keep)
+            self._lost_at = time.monotonic()
+            if kept == "older":
+                await asyncio.to_thread(self._redis.restart_from_backup)
+            else:
+                await asyncio.to_thread(self._redis.restart, keep_data=kept == "all")
+            self._lost_at = None if kept == "all" else time.monotonic()
             self.restarts += 1
 
     async def _watch(self) -> None:

@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
-from redis.exceptions import RedisError
 
 from cc_async._secrets import redact
 from cc_async.errors import ClientClosedError, InvalidRequestError, QuotaExceededError, RateLimiterError
@@ -18,7 +17,7 @@ from cc_async.limits.local import check_limit
 from cc_async.limits.protocol import Turn
 from cc_async.limits.queue import Waiter, WaitingRequests
 from cc_async.redis.script import LEAD, Reply
-from cc_async.redis.state import Kind, SharedState
+from cc_async.redis.state import FAILURES, Kind, SharedState
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis, RedisCluster
@@ -79,11 +78,14 @@ class RedisRateLimiter:
     Only the clock of the Redis server counts. A process that dies costs at most its next permit.
 
     While Redis gives no permission, nothing is sent: a request waits for `patience` seconds and then raises
-    `RateLimiterError`. Once Redis is back, everything goes on by itself. If the server has lost its data, whatever may
-    have been sent a moment ago counts as sent, and the day's count continues from what the processes know of it.
-    `timeout` is how many seconds one command may take. `margin`, in seconds, is as for `RateLimiter`.
+    `RateLimiterError`. Once Redis is back, everything goes on by itself. If the server was started again, or another
+    one has taken over, whatever may have been sent a moment ago counts as sent. The day's count then continues from the
+    server's data and from what the processes know, rather too high than too low: it is lost only if the data is, and
+    every process that knows it is gone, too. `timeout` is how many seconds one command may take. `margin`, in seconds,
+    is as for `RateLimiter`.
 
-    It serves one event loop. `aclose`, or `async with`, returns permits that are not used; without it they expire.
+    It serves one event loop at a time. `aclose`, or `async with`, returns permits that are not used; without it they
+    expire.
 
     Raises:
         InvalidRequestError: The numbers are not a valid limit.
@@ -107,6 +109,7 @@ class RedisRateLimiter:
         self._per, self._patience = per, patience
         margin = check_limit(rate, per, daily, margin)
         self._tolerance = max(margin / 2, 0.001)  # seconds that a request may be late
+        self._certain = max(margin / 4, 0.005)  # seconds by which the server's clock may be wrong
         self._shared = SharedState(
             redis, key, rate=rate, per=per, margin=margin, daily=daily, timeout=min(timeout, patience)
         )
@@ -117,6 +120,7 @@ class RedisRateLimiter:
         self._warned_of: datetime | None = None
         self._closed = False
         self._background: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def remaining_today(self) -> int | None:
@@ -135,11 +139,12 @@ class RedisRateLimiter:
             QuotaExceededError: No further request may be sent today.
             RateLimiterError: Redis gave no permission for `patience` seconds; nothing was sent.
             ClientClosedError: The limiter was closed.
+            InvalidRequestError: Another event loop is using the limiter.
 
         """
         if self._closed:
             raise ClientClosedError("The rate limiter is closed.")
-        loop = asyncio.get_running_loop()
+        loop = self._bind()
         waiter = _Waiter(loop.create_future(), turn.stream, loop.time())
         self._waiting.add(waiter, turn)
         try:
@@ -156,6 +161,20 @@ class RedisRateLimiter:
         if resets_at is not None:
             message = f"The daily quota is exhausted: wait until {resets_at}."
             raise QuotaExceededError(message, resets_at=resets_at)
+
+    def _bind(self) -> asyncio.AbstractEventLoop:
+        loop, old = asyncio.get_running_loop(), self._loop
+        if old is not None and old is not loop:
+            busy = self._waiting or self._background or any(line.task or line.slots for line in self._lines.values())
+            if old.is_running() or (busy and not old.is_closed()):
+                raise InvalidRequestError("A RedisRateLimiter serves one event loop: give each loop its own.")
+            self._waiting.clear()
+            self._background.clear()
+            self._lines = {"c": _Line("c"), "s": _Line("s")}
+            self._failing_since, self._not_before = None, -math.inf
+            self._shared.change_loop()
+        self._loop = loop
+        return loop
 
     async def _wait(self, waiter: _Waiter, turn: Turn) -> datetime | None:
         loop = asyncio.get_running_loop()
@@ -181,6 +200,10 @@ class RedisRateLimiter:
         for line in self._lines.values():
             for slot in list(line.slots):
                 self._withdraw(line, slot)
+        # A caller that is cancelled meanwhile does not keep the others from knowing.
+        await asyncio.shield(self._in_background(self._pause(wish)))
+
+    async def _pause(self, wish: float) -> None:
         reply = await self._report("refused", wish)
         until = (
             self._shared.clock.to_local(reply.at) if reply else asyncio.get_running_loop().time() + max(wish, self._per)
@@ -190,6 +213,9 @@ class RedisRateLimiter:
 
     async def quota_exceeded(self) -> None:
         """Refuse all requests of all processes until `resets_at`, as the server calls the quota exhausted."""
+        await asyncio.shield(self._in_background(self._spend()))
+
+    async def _spend(self) -> None:
         if await self._report("spent") is None:
             self._shared.spend()
         self._refuse_all(self.resets_at)
@@ -238,14 +264,15 @@ class RedisRateLimiter:
                     else:
                         await self._leave(line, 0)
                     pause = _RETRY[0]
-                except (RedisError, OSError) as error:
+                except FAILURES as error:
                     self._give_up_on(error)
                     await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
                     pause = min(pause * 2, _RETRY[1])
         except Exception as error:  # otherwise those that wait would wait for ever
+            if not self._waiting:
+                raise
             for waiter in self._waiting:
                 self._fail(waiter, error)
-            raise
         finally:
             line.task = None
 
@@ -272,8 +299,8 @@ class RedisRateLimiter:
         if not going:
             self._failing_since = None
             return
-        slot = _Slot(line.kind, reply.slot, clock.to_local(reply.at))
-        if loop.time() > slot.at + self._tolerance:
+        slot, now = _Slot(line.kind, reply.slot, clock.to_local(reply.at)), loop.time()
+        if now > slot.at + self._tolerance or clock.uncertainty(now) > self._certain:
             line.back = slot.id
             self._give_up_on(None)
             return
@@ -308,16 +335,17 @@ class RedisRateLimiter:
             slot.timer.cancel()
         self._in_background(self._leave(line, slot.id))
 
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         async def run() -> None:
             try:
                 await work
-            except (RedisError, OSError) as error:
+            except FAILURES as error:
                 _LOG.debug("A permit could not be returned and expires: %s", type(error).__name__)
 
         task = asyncio.get_running_loop().create_task(run())
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+        return task
 
     def _give_up_on(self, error: Exception | None) -> None:
         """Fail those that have waited for longer than their patience since Redis last gave a usable response."""
@@ -357,7 +385,7 @@ class RedisRateLimiter:
         """Tell the other processes; return None if Redis is away, so that only this one knows."""
         try:
             return await self._shared.run(op, "c", wish=wish)
-        except (RedisError, OSError) as error:
+        except FAILURES as error:
             _LOG.warning("The other processes could not be told to pause: %s.", type(error).__name__)
             return None
 

@@ -3,6 +3,9 @@
 The state is one value under one key, so that it also works on a cluster: the times of the latest slots, a queue of
 processes for calls and one for streams, the day's count and the pause. All times are whole microseconds.
 
+A server that was started again, or another one, may have no state or an old one. Then whatever may have been sent a
+moment ago counts as sent, and with its next request every process tells how far it knows the day's count.
+
 A slot is only given when it is about to come. A process that asks too early, or is not the first of its queue, is told
 the time that its slot will probably have, and asks again shortly before it. So nothing is promised far ahead that a
 pause, or the loss of the state, would have to take back.
@@ -19,7 +22,8 @@ SCRIPT: Final = """
 local op, me, kind, epoch = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local n = {}
 for i = 5, #ARGV do n[i - 4] = tonumber(ARGV[i]) end
-local rate, per, margin, daily, rtt, lead, more, back, known_day, known_used, wish, chance = unpack(n)
+local rate, per, margin, daily, rtt, lead, more, back, wish, chance = unpack(n, 1, 10)
+local known_at, known_day, known_used, known_spent = unpack(n, 11)
 local DAY, t = 86400e6, redis.call('TIME')
 local now = t[1] * 1e6 + t[2]
 local horizon = rtt + 2 * lead
@@ -27,25 +31,45 @@ local horizon = rtt + 2 * lead
 local raw = redis.call('GET', KEYS[1])
 local s = raw and cmsgpack.unpack(raw)
 if not s then
-    s = {epoch = me .. now, slots = {}, c = {}, s = {}, day = math.floor(now / DAY), used = 0, spent = 0,
-         pause = 0, length = 0, refusals = 0, row = 0}
-    -- The state may have been lost: what may have been sent a moment ago counts as sent.
-    for i = 1, rate do s.slots[i] = now + horizon + i end
+    s = {slots = {}, c = {}, s = {}, day = math.floor(now / DAY), used = 0, spent = 0, pause = 0, length = 0,
+         refusals = 0, row = 0, at = 0}
 end
 
 -- A clock that was set back, or that of another server, must not block anything for long.
 local longest = math.max(60e6, 12 * (per + 4 * margin)) + 1e6
 for i, at in ipairs(s.slots) do if at > now + 5e6 then s.slots[i] = now + i end end
+
+local function allowed(since) return rate * (1 + math.ceil(math.max(0, now - since) / per)) end
+local info = redis.pcall('INFO', 'server')
+local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or 'unknown'
+if s.run ~= run then
+    s.run, s.epoch, s.born = run, string.format('%s %.0f', me, now), now
+    s.base, s.most = s.used, s.used + allowed(s.at)
+    local last = math.max(now + horizon, s.slots[#s.slots] or 0)
+    for i = 1, rate do table.insert(s.slots, last + i) end
+end
 s.pause = math.min(s.pause, now + longest)
 
 local function roll(at)
     local day = math.floor(at / DAY)
-    if day > s.day then s.used = 0 end
-    if day ~= s.day then s.day = day end
+    if day + 1 == s.day and s.day * DAY - at < 5e6 then return end -- a slot just after midnight is given already
+    if day > s.day then
+        s.used, s.base, s.most = 0, 0, now
+        -- What is sent just before midnight may arrive after it.
+        for _, sent in ipairs(s.slots) do if sent >= day * DAY - 2e6 then s.used = s.used + 1 end end
+    end
+    s.day = day
     s.spent = math.min(s.spent, (day + 1) * DAY)
 end
 roll(now)
-if epoch ~= s.epoch and known_day == s.day then s.used = math.max(s.used, known_used) end
+
+-- The most that the count can have been when the state was lost: what this process knew, and what the others can have
+-- sent since, of which they know better after a minute.
+if epoch ~= s.epoch and known_day == s.day then
+    local most = math.min(known_used + allowed(now - math.min(s.born - known_at, 60e6)), s.most)
+    if most > s.base then s.used, s.base = s.used + most - s.base, most end
+end
+s.spent = math.max(s.spent, math.min(known_spent, (s.day + 1) * DAY))
 
 if back > 0 then
     for i = #s.slots, 1, -1 do
@@ -106,9 +130,9 @@ if op == 'ask' then
     elseif (place or #queue + 1) == 1 and not blocked and at <= now + horizon then
         status = 'go'
         if place then table.remove(queue, place) end
+        roll(at)
         table.insert(s.slots, at)
         while #s.slots > 2 * rate do table.remove(s.slots, 1) end
-        roll(at)
         s.used = s.used + 1
         if kind == 'c' and #s.s > 0 then s.row = s.row + 1 else s.row = 0 end
         if more > 0 then
@@ -141,6 +165,7 @@ elseif op == 'spent' and now >= s.spent then
     -- Just after midnight the API may still speak of the day before.
     s.spent = now - s.day * DAY < 300e6 and now + 60e6 or (s.day + 1) * DAY
 end
+s.at = now
 redis.call('SET', KEYS[1], cmsgpack.pack(s), 'PX', 172800000)
 return {status, now, at, following, s.used, s.day, s.spent, s.epoch}
 """

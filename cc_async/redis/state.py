@@ -1,25 +1,27 @@
 """What the processes share on Redis, and what this one knows of it."""
 
 import asyncio
-import math
+import os
 import random
 import secrets
 import time
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
+from redis.exceptions import RedisClusterException, RedisError
+
 from cc_async.redis.clock import ServerClock
 from cc_async.redis.script import LEAD, SCRIPT, Reply
 
 Kind = Literal["c", "s"]
 """Whether a slot is for a call or for a stream."""
+FAILURES: Final = (RedisError, RedisClusterException, OSError)
+"""What a command on a server that is away or refuses it raises; the second is no RedisError."""
 _DAY: Final = 86_400
 _EARLY: Final = 300.0
 """Seconds after midnight in which a response of the API may still refer to the previous day."""
 _RECHECK: Final = 60.0
 """Seconds after which one request tests which day was meant."""
-_RECENT: Final = 60.0
-"""Seconds for which the day's count, as this process knows it, bounds what the others can have sent since."""
 
 
 class SharedState:
@@ -32,12 +34,12 @@ class SharedState:
         self._rate, self._per, self._margin, self._daily = rate, per, margin, daily
         self._process = secrets.token_hex(8)
         self._latest: Reply | None = None
-        self._heard_at = -math.inf  # the loop's time
+        self._heard_at = 0.0  # monotonic, of no loop
         self._spent_until = 0.0  # after a report of the API that could not be passed on
         self.clock = ServerClock()
 
     async def run(self, op: str, kind: Kind, *, more: bool = False, back: int = 0, wish: float = 0.0) -> Reply:
-        """Run the script; raise RedisError or OSError if that fails.
+        """Run the script; raise one of FAILURES if that fails.
 
         `op` is what it should do, `more` asks for another slot after this one, `back` is a slot to take back, and
         `wish` the seconds that the API asked to wait.
@@ -53,19 +55,26 @@ class SharedState:
             _micro(LEAD),
             int(more),
             back,
-            known.day if known else 0,
-            self._most_used(began),
             _micro(wish),
             random.random(),  # noqa: S311  # no secret
+            _micro(known.now) if known else 0,
+            known.day if known else 0,
+            known.used if known else 0,
+            _micro(self._spent()),
         )
+        process = f"{self._process}{os.getpid():x}"  # a forked one is another one
         async with asyncio.timeout(self._timeout):
             raw = await self._redis.execute_command(
-                "EVAL", SCRIPT, 1, self._key, op, self._process, kind, known.epoch if known else "", *numbers
+                "EVAL", SCRIPT, 1, self._key, op, process, kind, known.epoch if known else "", *numbers
             )
         reply = Reply.parse(raw)
         self.clock.observe(began, loop.time(), reply.now)
-        self._latest, self._heard_at = reply, began
+        self._latest, self._heard_at = reply, time.monotonic()
         return reply
+
+    def change_loop(self) -> None:
+        """Forget what was measured by the clock of another event loop."""
+        self.clock = ServerClock()
 
     @property
     def remaining(self) -> int | None:
@@ -92,16 +101,7 @@ class SharedState:
 
     def _now(self) -> float:
         """Return the Unix time of the server, or of this machine before the server's is known."""
-        return time.time() if self._latest is None else self.clock.now()
-
-    def _most_used(self, now: float) -> int:
-        """Return the most that the day's count can be, for a server that has lost it."""
-        if self._latest is None:
-            return 0
-        silence = now - self._heard_at
-        if silence > _RECENT:  # others know better, or nobody has sent anything
-            return self._latest.used
-        return self._latest.used + self._rate * (1 + math.ceil(silence / self._per))
+        return time.time() if self._latest is None else self._latest.now + time.monotonic() - self._heard_at
 
 
 def _micro(seconds: float) -> int:

@@ -10,13 +10,14 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
-from redis.exceptions import AuthenticationError, ConnectionError as RedisConnectionError, RedisError
+from redis.exceptions import AuthenticationError, ConnectionError as RedisConnectionError, RedisClusterException
 
 from cc_async._secrets import redact
 from cc_async._tasks import complete
 from cc_async.errors import InvalidRequestError, LockLostError, TokenStoreError
 from cc_async.oauth.serialize import decode_token, encode_token
 from cc_async.oauth.token import Token
+from cc_async.redis.state import FAILURES
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis, RedisCluster
@@ -197,11 +198,11 @@ class RedisTokenStore:
                         return await self._redis.execute_command(*command)
                     except AuthenticationError:
                         raise
-                    except RedisConnectionError as broken:
+                    except (RedisConnectionError, RedisClusterException) as broken:
                         error = broken
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, 0.5)
-        except (RedisError, OSError) as final:
+        except FAILURES as final:
             error = final if error is None else error
         reason = ": ".join(filter(None, (type(error).__name__, redact(str(error)).partition("\n")[0][:200])))
         # Without its cause, since the exception of a command may quote its arguments.
@@ -242,7 +243,7 @@ class RedisTokenStore:
                 if info.get("aof_enabled"):
                     return True
                 config = await self._redis.config_get("save")
-        except (RedisError, OSError, AttributeError):
+        except (*FAILURES, AttributeError):
             return None
         return bool(config["save"]) if "save" in config else None
 

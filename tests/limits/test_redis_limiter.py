@@ -1,21 +1,37 @@
 """One limit for many processes, on a real Redis server."""
 
 import asyncio
+import contextlib
+import random
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from support.redis_server import RedisServer, running
 from support.tcp_proxy import TcpProxy
 
-from cc_async.errors import ClientClosedError, InvalidRequestError, QuotaExceededError, RateLimiterError
+from cc_async.errors import (
+    ClientClosedError,
+    InvalidRequestError,
+    QuotaExceededError,
+    RateLimiterError,
+    TokenStoreError,
+)
 from cc_async.limits.protocol import Turn
+from cc_async.oauth.token import Token
 
 aioredis = pytest.importorskip("redis.asyncio", reason="the extra redis is not installed")
 RedisRateLimiter = pytest.importorskip("cc_async.redis").RedisRateLimiter
+RedisTokenStore = pytest.importorskip("cc_async.redis").RedisTokenStore
+LEAD = pytest.importorskip("cc_async.redis.script").LEAD
+SCRIPT = pytest.importorskip("cc_async.redis.script").SCRIPT
 SharedState = pytest.importorskip("cc_async.redis.state").SharedState
 
 PER, MARGIN = 0.2, 0.04
@@ -77,9 +93,9 @@ class Sent:
     async def send_many(self, limiter: Any, number: int, name: str = "", *, stream: bool = False) -> None:
         await asyncio.gather(*(self.send(limiter, name, stream=stream) for _ in range(number)))
 
-    def assert_within_the_limit(self, rate: int = 4) -> None:
+    def assert_within_the_limit(self, rate: int = 4, per: float = PER) -> None:
         times = sorted(self.times)
-        assert all(later - sooner >= PER for sooner, later in zip(times, times[rate:], strict=False))
+        assert all(later - sooner >= per for sooner, later in zip(times, times[rate:], strict=False))
 
 
 def commands(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -279,8 +295,48 @@ class TestRedis:
             await asyncio.sleep(1.5 * WINDOW)
             await asyncio.to_thread(own.restart)
             await asyncio.gather(*sending)
-            assert 1_000 - 34 <= min(one.remaining_today for one in made) <= 1_000 - 30
+            # What the others may have sent that was not saved counts, too.
+            assert 1_000 - 34 - 6 * 4 <= min(one.remaining_today for one in made) <= 1_000 - 30
         sent.assert_within_the_limit()
+
+    async def test_that_restarts_with_older_data_counts_what_was_sent_since(self, own: RedisServer) -> None:
+        sent = Sent()
+        async with limiters(2, own.url, daily=1_000, per=1.0) as (first, second):
+            await first.acquire(Turn())
+            await asyncio.to_thread(own.back_up)
+            await asyncio.sleep(1.04)
+            await sent.send_many(second, 4)
+            await asyncio.to_thread(own.restart_from_backup)
+            await sent.send_many(first, 5)
+            await sent.send(second)
+            assert second.remaining_today <= 1_000 - 11
+        sent.assert_within_the_limit(per=1.0)
+
+    async def test_that_lost_its_data_learns_the_count_from_each_process(self, own: RedisServer) -> None:
+        async with limiters(2, own.url, daily=1_000) as (first, second):
+            await first.acquire(Turn())
+            await Sent().send_many(second, 9)
+            await asyncio.to_thread(own.restart, keep_data=False)
+            await Sent().send_many(first, 20)
+            await second.acquire(Turn())
+            assert 1_000 - 31 - 12 * 4 <= second.remaining_today <= 1_000 - 31
+
+    @pytest.mark.parametrize("told", [True, False])
+    async def test_that_lost_its_data_or_was_away_learns_that_the_quota_is_exhausted(
+        self, own: RedisServer, told: bool
+    ) -> None:
+        async with limiters(2, own.url, timeout=0.5) as (first, second):
+            await first.acquire(Turn())
+            if told:
+                await first.quota_exceeded()
+                await asyncio.to_thread(own.restart, keep_data=False)
+            else:
+                own.kill()
+                await first.quota_exceeded()
+                await asyncio.to_thread(own.start)
+            for limiter in (first, second):
+                with pytest.raises(QuotaExceededError):
+                    await limiter.acquire(Turn())
 
     @pytest.mark.parametrize(
         ("spoil", "mend", "reason"),
@@ -371,6 +427,203 @@ async def test_closing_ends_the_wait_and_frees_the_place(server: RedisServer, re
         assert await Sent().send(second) <= 1.5 * WINDOW
         with pytest.raises(ClientClosedError):
             await first.acquire(Turn())
+
+
+class Delayed:
+    """A client whose first response is late: the server's clock was read long before."""
+
+    def __init__(self, client: Any, seconds: float) -> None:
+        self.client, self.seconds = client, seconds
+
+    async def execute_command(self, *command: Any) -> Any:
+        response = await self.client.execute_command(*command)
+        await asyncio.sleep(self.seconds)
+        self.seconds = 0
+        return response
+
+
+async def test_a_late_response_does_not_shift_permits(server: RedisServer, redis: Any) -> None:
+    sent = Sent()
+    async with (
+        limiters(1, server.url, per=1.0) as (other,),
+        RedisRateLimiter(Delayed(redis, 0.12), "limit", margin=MARGIN, daily=None) as delayed,
+    ):
+        await other.acquire(Turn())
+        await asyncio.sleep(1.1)
+        await sent.send_many(other, 4)
+        await asyncio.sleep(sent.times[0] + 1.0 + MARGIN - 0.05 - time.monotonic())
+        first = asyncio.create_task(sent.send(delayed))
+        await asyncio.sleep(0.05)
+        await sent.send_many(other, 8)
+        await first
+    sent.assert_within_the_limit(per=1.0)
+
+
+async def test_requests_at_midnight_are_counted_in_the_new_day(
+    server: RedisServer, redis: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds, fraction = await redis.time()
+    # The first permits come after one window, and are given shortly before midnight for the time just after it.
+    ahead = round((86_400 - seconds % 86_400 - LEAD * 2 - WINDOW + 0.01) * 1e6) - fraction
+    shifted = f"(function() local t = redis.call('TIME') return {{t[1], t[2] + {ahead}}} end)()"
+    monkeypatch.setattr("cc_async.redis.state.SCRIPT", SCRIPT.replace("redis.call('TIME')", shifted))
+    async with limiters(2, server.url, daily=1_000) as (first, second):
+        today = first.resets_at
+        await Sent().send_many(first, 4)
+        await asyncio.sleep(WINDOW)
+        await second.acquire(Turn())
+        assert second.resets_at > today
+        assert 1_000 - 5 - 4 <= second.remaining_today <= 1_000 - 5
+
+
+async def test_a_cancelled_report_of_a_refusal_still_pauses_all(server: RedisServer, redis: Any) -> None:
+    del redis
+    async with (
+        TcpProxy(server.port, latency=0.02) as proxy,
+        limiters(1, proxy.url) as (first,),
+        limiters(1, server.url) as (second,),
+    ):
+        await asyncio.gather(first.acquire(Turn()), second.acquire(Turn()))
+        report = asyncio.create_task(first.throttled(4 * WINDOW))
+        await asyncio.sleep(0)
+        report.cancel()
+        await asyncio.wait({report})
+        assert report.cancelled()
+        await asyncio.sleep(0.1)
+        assert await Sent().send(second) >= 3 * WINDOW
+
+
+async def test_a_cluster_is_waited_for_as_a_server_is(tmp_path: Path) -> None:
+    for own in running(tmp_path / "data", persistent=True, options=("--cluster-enabled", "yes"), highest_port=55_535):
+        async with aioredis.from_url(own.url) as node:
+            await node.execute_command("CLUSTER", "ADDSLOTS", *range(16_384))
+            while b"cluster_state:ok" not in await node.execute_command("CLUSTER", "INFO"):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        async with (
+            aioredis.RedisCluster.from_url(own.url) as cluster,
+            RedisRateLimiter(cluster, "limit", per=PER, patience=0.5) as limiter,
+        ):
+            store = RedisTokenStore(cluster, "token")
+            await asyncio.gather(limiter.acquire(Turn()), store.save(Token("a0", "r0")))
+            own.kill()
+            with pytest.raises(RateLimiterError, match="Cluster"):
+                await limiter.acquire(Turn())
+            with pytest.raises(TokenStoreError, match="Cluster"):
+                await RedisTokenStore(cluster, "token", timeout=0.2).load()
+            loading = asyncio.create_task(store.load())
+            await asyncio.to_thread(own.start)
+            assert await loading == Token("a0", "r0")
+            async with asyncio.timeout(20):
+                while True:
+                    with contextlib.suppress(RateLimiterError):  # until the node calls itself ready
+                        await limiter.acquire(Turn())
+                        break
+
+
+class TestEventLoops:
+    def test_may_follow_each_other(self, server: RedisServer) -> None:
+        client = aioredis.from_url(server.url)
+        limiter = RedisRateLimiter(client, "loops", per=PER, daily=1_000)
+
+        async def use() -> None:
+            async with client:
+                waiting = [asyncio.create_task(limiter.acquire(Turn())) for _ in range(20)]
+                await asyncio.wait_for(waiting[0], 10)
+                for one in waiting:
+                    one.cancel()
+                await asyncio.wait(waiting)
+                await asyncio.sleep(0.1)  # until it has given up its place
+
+        for _ in range(3):
+            asyncio.run(use())
+        assert limiter.remaining_today is not None
+        assert limiter.remaining_today <= 1_000 - 3
+
+    def test_may_not_use_it_at_once(self, server: RedisServer) -> None:
+        client = aioredis.from_url(server.url)
+        limiter = RedisRateLimiter(client, "loops", per=PER)
+
+        async def use() -> None:
+            async with client, limiter:
+                await limiter.acquire(Turn())
+                with pytest.raises(InvalidRequestError, match="one event loop"):
+                    await asyncio.to_thread(asyncio.run, limiter.acquire(Turn()))
+
+        asyncio.run(use())
+
+
+async def test_a_forked_process_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = AsyncMock()
+    client.execute_command.side_effect = OSError
+    state = SharedState(client, "limit", rate=4, per=PER, margin=MARGIN, daily=None, timeout=1)
+    for pid in (1, 2):
+        monkeypatch.setattr("os.getpid", lambda pid=pid: pid)
+        with pytest.raises(OSError):
+            await state.run("ask", "c")
+    (first, _), (second, _) = client.execute_command.call_args_list
+    assert [one == other for one, other in zip(first, second, strict=True)][:7] == [True] * 5 + [False, True]
+
+
+PROGRAM = """
+import asyncio, sys, time
+wrong = time.time
+time.time = lambda: wrong() + float(sys.argv[3])
+import redis.asyncio
+from cc_async.limits.protocol import Turn
+from cc_async.redis import RedisRateLimiter
+
+async def main():
+    url, stream, file = sys.argv[1], sys.argv[2] == "stream", open(sys.argv[4], "ab", 0)
+    async with redis.asyncio.from_url(url) as client, RedisRateLimiter(client, "limit", per=0.5, margin=0.1) as limiter:
+        async def send():
+            while True:
+                await limiter.acquire(Turn(stream=stream))
+                file.write(b"%.6f " % time.monotonic())
+        await asyncio.gather(*(send() for _ in range(3)))
+
+asyncio.run(main())
+"""
+
+
+async def test_killed_processes_and_servers_and_wrong_clocks_never_exceed_the_limit(
+    own: RedisServer, tmp_path: Path
+) -> None:
+    file, chance = tmp_path / "sent", random.Random(7)
+    file.touch()
+
+    def start(number: int) -> subprocess.Popen[bytes]:
+        kind, shift = ("stream", "call")[number % 4 == 0], (-300, 0, 300)[number % 3]
+        return subprocess.Popen([sys.executable, "-c", PROGRAM, own.url, kind, str(shift), str(file)])  # noqa: S603  # our own
+
+    processes = [start(number) for number in range(4)]
+    try:
+        async with asyncio.timeout(20):
+            while not file.read_bytes():  # noqa: ASYNC110  # of another process
+                await asyncio.sleep(0.05)
+        for number in range(4, 10):
+            await asyncio.sleep(chance.uniform(0.3, 1.2))
+            killed = chance.randrange(4)
+            processes[killed].kill()
+            processes[killed].wait()
+            processes[killed] = start(number)
+            if number % 3 == 1:
+                await asyncio.to_thread(own.back_up)
+            elif number % 3 == 2:
+                await asyncio.to_thread(own.restart, keep_data=number % 2 == 0)
+            else:
+                await asyncio.to_thread(own.restart_from_backup)
+        await asyncio.sleep(3)
+        sent = Sent()
+        sent.times = [float(line) for line in file.read_text().split()]
+        async with aioredis.from_url(own.url) as client:
+            used = await client.eval("return cmsgpack.unpack(redis.call('GET', KEYS[1])).used", 1, "limit")
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    sent.assert_within_the_limit(per=0.5)
+    assert len(sent.times) >= 20
+    assert used >= len(sent.times)
 
 
 @pytest.mark.parametrize("wrong", [{"rate": 0}, {"daily": 0}, {"per": 0.0}, {"patience": 0.0}, {"margin": -1.0}])

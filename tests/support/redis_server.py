@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,13 +18,17 @@ EXECUTABLE = shutil.which("redis-server") or shutil.which("valkey-server")
 class RedisServer:
     """Starts with `start`, dies with `kill`, and keeps its data in `folder` if told to persist."""
 
-    def __init__(self, folder: Path, *, persistent: bool = False, options: tuple[str, ...] = ()) -> None:
-        self._folder = folder
+    def __init__(
+        self, folder: Path, *, persistent: bool = False, options: tuple[str, ...] = (), highest_port: int = 65_535
+    ) -> None:
+        self._folder, self._backup = folder, folder.with_name(folder.name + " copy")
         kept = ("--appendonly", "yes", "--appendfsync", "always") if persistent else ("--appendonly", "no")
         self._options = ("--save", "", *kept, *options)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = highest_port + 1
+        while self.port > highest_port:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                self.port = probe.getsockname()[1]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -64,6 +69,18 @@ class RedisServer:
             shutil.rmtree(self._folder)
         self.start()
 
+    def back_up(self) -> None:
+        """Keep a copy of the data."""
+        shutil.rmtree(self._backup, ignore_errors=True)
+        shutil.copytree(self._folder, self._backup)
+
+    def restart_from_backup(self) -> None:
+        """Lose what was written since the copy was made, as a server does that saves now and then."""
+        self.kill()
+        shutil.rmtree(self._folder)
+        shutil.copytree(self._backup, self._folder)
+        self.start()
+
     def pause(self) -> None:
         """Leave it running but silent."""
         assert self._process is not None
@@ -74,11 +91,11 @@ class RedisServer:
         os.kill(self._process.pid, signal.SIGCONT)
 
 
-def running(folder: Path, *, persistent: bool = False, options: tuple[str, ...] = ()) -> Iterator[RedisServer]:
+def running(folder: Path, **given: Any) -> Iterator[RedisServer]:
     """The body of a fixture: a server that is started, and killed in the end."""
     if EXECUTABLE is None:
         pytest.skip("neither redis-server nor valkey-server is installed")
-    server = RedisServer(folder, persistent=persistent, options=options)
+    server = RedisServer(folder, **given)
     server.start()
     try:
         yield server
