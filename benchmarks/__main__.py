@@ -33,6 +33,7 @@ BENCHMARKS = (
     "trust",
     "changes",
     "bulk",
+    "mirror",
 )
 _SHORT: dict[str, Any] = {"ceiling": [["--scale", "10", "--short"]], "memory": [[2_000, 20_000]]}
 """The arguments of those that have no `quick`."""
@@ -120,6 +121,13 @@ TARGETS: tuple[tuple[str, Callable[[Figures], float], float, str, bool], ...] = 
     ("requests of importing 100,000 rows", lambda found: found["bulk"]["mappings"]["requests"], 150, "", True),
     ("processor time of a row", lambda found: found["bulk"]["mappings"]["times_msgspec"], 3, "x msgspec", True),
     ("memory of saving 100 MB", lambda found: found["bulk"]["export"]["over_idle_mib"], 20, "MiB", True),
+    (
+        "copying 25,000 contacts at the limit",
+        lambda found: found["mirror"]["at the limit"]["share of a processor"],
+        0.25,
+        "processor",
+        False,
+    ),
     (
         "memory of ten times the contacts",
         lambda found: found["memory"]["200000"] / found["memory"]["20000"],

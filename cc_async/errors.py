@@ -30,6 +30,7 @@
     ├─ ContactChangedError          somebody else changed the contact meanwhile
     ├─ ActivityFailedError          a bulk job ended without its result
     ├─ ImportJournalError           the journal of an import cannot be used
+    ├─ MirrorError                  the database of a mirror failed or is in use
     └─ ActivityTimeoutError         a bulk job was unfinished at the deadline (also a TimeoutError)
 
 All of them can be pickled, and none holds a token or an e-mail address: text from servers is redacted.
@@ -341,6 +342,13 @@ class ImportJournalError(ConstantContactError):
     """The journal of an import could not be read or written, belongs to other rows, or is in use. Nothing was sent.
 
     See `contacts.import_many`.
+    """
+
+
+class MirrorError(ConstantContactError):
+    """The database of a mirror failed, is in use, or holds something else; see "The tables of a mirror" in the guide.
+
+    What was stored before is complete, and the next synchronization goes on from there.
     """
 
 

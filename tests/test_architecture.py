@@ -16,6 +16,7 @@ from cc_async import errors
 ROOT = Path(cc_async.__file__).parent
 ROOMS = [
     *("__main__", "cli"),
+    *("mirror",),
     *("__init__",),
     *("client",),
     *("resources",),

@@ -16,7 +16,7 @@ WITH_EXAMPLE = {
     *("RateLimiter", "RetryPolicy", "Observer", "ApiResponse", "Pager", "merge", "to_plain", "Many", "Changes"),
     *("CreateContactRequest", "CreateOrUpdateContactRequest", "UpdateContactRequest", "ContactChanges"),
     *("ContactFilters", "CustomFieldCatalog", "ImportRow", "Import", "Export", "BulkChange"),
-    *("RedisRateLimiter", "RedisTokenStore", "OpenTelemetryObserver", "Sandbox"),
+    *("RedisRateLimiter", "RedisTokenStore", "OpenTelemetryObserver", "Mirror", "Sandbox"),
 }
 """What people call, construct or iterate over; to the others a pointer is enough, such as a model to its parent."""
 

@@ -113,9 +113,11 @@ def test_a_name_that_does_not_exist_is_refused_as_by_any_module() -> None:
         _ = cc_async.Kontakt  # type: ignore[attr-defined]  # on purpose
 
 
-@pytest.mark.parametrize("name", ["redis", "opentelemetry"])
-def test_a_module_without_its_extra_says_which_it_needs(name: str) -> None:
-    program = f"import sys; sys.modules[{name!r}] = None; import cc_async.{name}"
+@pytest.mark.parametrize(
+    ("name", "needs"), [("redis", "redis"), ("opentelemetry", "opentelemetry"), ("mirror", "sqlalchemy")]
+)
+def test_a_module_without_its_extra_says_which_it_needs(name: str, needs: str) -> None:
+    program = f"import sys; sys.modules[{needs!r}] = None; import cc_async.{name}"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603  # ours
     wanted = f"ImportError: cc_async.{name} needs the extra `{name}`: pip install 'cc-async[{name}]'."
     assert run.stderr.splitlines()[-1] == wanted

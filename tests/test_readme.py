@@ -147,4 +147,4 @@ def test_links_within_the_repository_lead_somewhere(text: str) -> None:
 
 
 def test_the_everyday_tasks_are_numbered() -> None:
-    assert re.findall(r"^### (\d+)\.", README, re.MULTILINE) == [str(number) for number in range(1, 13)]
+    assert re.findall(r"^### (\d+)\.", README, re.MULTILINE) == [str(number) for number in range(1, 14)]

@@ -17,7 +17,13 @@ from cc_async.cli.text import complain
 from cc_async.errors import ConstantContactError
 from cc_async.sandbox.settings import Cursor, Enforcement, Order
 
-_EXTRAS: Final = {"rich": "cli", "platformdirs": "cli"}
+_EXTRAS: Final = {
+    "rich": "cli",
+    "platformdirs": "cli",
+    "sqlalchemy": "mirror",
+    "aiosqlite": "mirror",
+    "asyncpg": "mirror",
+}
 """The modules that a plain installation lacks, and the extra that brings each."""
 
 # An error ends in one line of ours; without a handler Python would print the library's warnings beside it.
@@ -54,6 +60,8 @@ def _command(name: str) -> Callable[[argparse.Namespace], int]:
             from cc_async.cli.account import run_whoami as run
         case "profiles":
             from cc_async.cli.account import run_profiles as run
+        case "sync":
+            from cc_async.cli.sync import run
         case _:
             from cc_async.cli.contacts import run
     return run
@@ -101,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_sandbox(commands)
     add_account_commands(commands)
     _add_contacts(commands)
+    _add_sync(commands)
     return parser
 
 
@@ -166,3 +175,25 @@ def _add_contacts(commands: Any) -> None:
     )
     contacts.add_argument("--email", metavar="ADDRESS", help="only the contact with this e-mail address")
     add_connection(contacts)
+
+
+def _add_sync(commands: Any) -> None:
+    text = "keep a copy of your account in a database"
+    sync = commands.add_parser(
+        "sync",
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}: contacts with all that belongs to them, lists, tags and custom"
+        " fields. The first time everything is read, a request for 500 contacts; later only what changed, with about"
+        " eight requests. It can be stopped at any moment, and goes on where it was.",
+    )
+    sync.add_argument(
+        "database",
+        nargs="?",
+        default="contacts.db",
+        metavar="DATABASE",
+        help="file of SQLite, or URL such as postgresql://user@host/name (default: %(default)s)",
+    )
+    sync.add_argument("--full", action="store_true", help="read everything again, as should be done from time to time")
+    text = "sync again S seconds after the end of the last time, until stopped"
+    sync.add_argument("--watch", type=seconds, metavar="S", help=text)
+    add_connection(sync)

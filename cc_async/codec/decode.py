@@ -35,6 +35,28 @@ class Decoded(Generic[T]):
     problems: tuple[Problem, ...] = ()
 
 
+@attrs.frozen(eq=False)
+class RawItem(Generic[T]):
+    """An item of a page that is decoded later, so that its models need not exist all at once, and its JSON is kept."""
+
+    json: bytes = attrs.field(repr=False)
+    """The object as received, including what the model does not know."""
+    model: type[T]
+    place: str
+    """Its place in the response, such as `$.contacts[3]`."""
+
+    def decode(self) -> Decoded[T]:
+        """Decode the item.
+
+        Raises:
+            DecodeError: It is not an object.
+
+        """
+        decoded = decode(self.json, self.model)
+        problems = tuple(problem.below(self.place) for problem in decoded.problems)
+        return attrs.evolve(decoded, problems=problems) if problems else decoded
+
+
 @attrs.frozen
 class Envelope:
     """A page whose items are still bytes."""
@@ -208,6 +230,20 @@ async def decode_items(raws: list[Any], model: type[T], name: str) -> Decoded[li
                 problems += (problem.below(f"$.{name}[{index}]") for problem in decoded.problems)
         if index % _SLICE == _SLICE - 1:
             await asyncio.sleep(0)
+    return Decoded(items, tuple(problems))
+
+
+def raw_items(raws: list[Any], model: type[T], name: str) -> Decoded[list[RawItem[T]]]:
+    """Return the items of a page without decoding them; values that are not objects are left out."""
+    items: list[RawItem[T]] = []
+    problems: list[Problem] = []
+    for index, raw in enumerate(raws):
+        place = f"$.{name}[{index}]"
+        text = bytes(raw) if isinstance(raw, msgspec.Raw) else json.dumps(raw).encode()
+        if text.startswith(b"{"):
+            items.append(RawItem(text, model, place))
+        else:
+            problems.append(Problem(place, "expected an object"))
     return Decoded(items, tuple(problems))
 
 

@@ -4,12 +4,20 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Generic, TypeVar, cast, get_origin
+from typing import Any, Generic, TypeVar, cast, get_args, get_origin
 from urllib.parse import parse_qsl
 
 import attrs
 
-from cc_async.codec.decode import Decoded, Envelope, decode_items, decode_plain_items, read_page
+from cc_async.codec.decode import (
+    Decoded,
+    Envelope,
+    RawItem,
+    decode_items,
+    decode_plain_items,
+    raw_items,
+    read_page,
+)
 from cc_async.errors import InvalidRequestError, SegmentNotReadyError
 from cc_async.http.call import Call, RawResponse
 from cc_async.http.session import Session
@@ -86,6 +94,9 @@ def _trust_of(session: Session, path: str) -> Trust:
 async def _decode(collection: Collection[T], raws: list[Any]) -> Decoded[list[T]]:
     if get_origin(collection.model) is dict:
         return cast("Decoded[list[T]]", decode_plain_items(raws, collection.items))
+    if get_origin(collection.model) is RawItem:
+        (model,) = get_args(collection.model)
+        return cast("Decoded[list[T]]", raw_items(raws, model, collection.items))
     return await decode_items(raws, collection.model, collection.items)
 
 

@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 import attrs
 
-from cc_async.codec.decode import PageShape
+from cc_async.codec.decode import PageShape, RawItem
 from cc_async.streams.cursor import CursorStyle, PageNumberCursor
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ class Collection(Generic[T]):
     items: str
     """The name of the array with the items of a page."""
     model: type[T]
-    """The type of an item; `dict[str, Any]` for plain objects."""
+    """The type of an item: a model, `RawItem[model]` to decode it later, or `dict[str, Any]` for plain objects."""
     key: Callable[[T], str | None]
     """Returns the identity of an item, by which repeated items are recognised, or None."""
     total: str | None = None
@@ -38,3 +38,17 @@ class Collection(Generic[T]):
     def shape(self) -> PageShape:
         """The names of the parts of a page."""
         return PageShape(self.items, self.total)
+
+    def undecoded(self, key: Callable[[RawItem[T]], str | None]) -> "Collection[RawItem[T]]":
+        """Return the same collection with items that are decoded later."""
+        return Collection(
+            operation=self.operation,
+            path=self.path,
+            items=self.items,
+            model=RawItem[self.model],  # type: ignore[name-defined]  # a type at run time
+            key=key,
+            total=self.total,
+            sent_again=self.sent_again,
+            parse_cursor=self.parse_cursor,
+            computed=self.computed,
+        )

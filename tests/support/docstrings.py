@@ -4,12 +4,13 @@ import inspect
 import re
 
 import cc_async
-from cc_async import redis, sandbox
+from cc_async import mirror, redis, sandbox
 from cc_async.opentelemetry import OpenTelemetryObserver
 
 PUBLIC = {
     **{name: getattr(cc_async, name) for name in cc_async.__all__ if name != "__version__"},
     **{name: getattr(redis, name) for name in redis.__all__},
+    **{name: getattr(mirror, name) for name in mirror.__all__ if name != "tables"},
     **{name: getattr(sandbox, name) for name in sandbox.__all__},
     "OpenTelemetryObserver": OpenTelemetryObserver,
 }

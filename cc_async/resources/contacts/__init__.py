@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 from typing import TypeAlias, Unpack
 
 from cc_async.http.session import Session
@@ -21,7 +22,7 @@ from cc_async.resources.contacts.changes import Changes
 from cc_async.resources.contacts.filters import DatetimeOrStr
 from cc_async.resources.contacts.http_info import ContactsWithHttpInfo
 from cc_async.resources.contacts.many import ManyContacts
-from cc_async.resources.contacts.stream import ContactStreams
+from cc_async.resources.contacts.stream import ContactStreams, contact_stream
 
 # Named here because `list` means the method inside the class.
 _Xrefs: TypeAlias = list[ContactXref]
@@ -215,4 +216,5 @@ class Contacts(ContactStreams, ManyContacts, BulkContacts):
             InvalidRequestError: `since` or `until` is naive, or `until` is before `since`.
 
         """
-        return Changes(self._session, since, until=until, include=include, sweep_deleted=sweep_deleted)
+        stream = partial(contact_stream, self._session)
+        return Changes(stream, lambda each: each, since, until=until, include=include, sweep_deleted=sweep_deleted)

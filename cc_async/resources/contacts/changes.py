@@ -2,21 +2,21 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 import attrs
 
 from cc_async.errors import InvalidRequestError
-from cc_async.http.session import Session
 from cc_async.models.contacts import Contact
 from cc_async.resources._checks import StrOrIterable
 from cc_async.resources.contacts.deletions import deletions_move_updated_at, first_day_from, monday_before
 from cc_async.resources.contacts.filters import ContactFilters, DatetimeOrStr
-from cc_async.resources.contacts.stream import contact_stream
-from cc_async.streams.pager import Page
+from cc_async.streams.pager import Page, Pager
+
+T = TypeVar("T")
 
 OVERLAP = timedelta(minutes=5)
 """How far a call reaches back before `since`: clocks and replicas of the API may differ by that much."""
@@ -49,28 +49,21 @@ class _Pass:
     many_pages: bool = False
 
 
-class Changes:
-    """The contacts that changed since a point in time, each once, as an asynchronous iterator.
-
-        changes = cc.contacts.changes(since=datetime.now(UTC) - timedelta(days=1))
-        async for contact in changes:
-            print(contact.contact_id)
-        await save(changes.watermark)
-
-    Store `watermark` after the loop and pass it as `since` to the next call. It stays the old one until the loop has
-    ended by itself, so an interrupted traversal is simply repeated. After an exception the iteration can continue.
-    """
+class ChangesAs(Generic[T]):
+    """What `Changes` is, for contacts in any form: `stream` yields them, and `contact_of` returns their model."""
 
     def __init__(
         self,
-        session: Session,
+        stream: Callable[[ContactFilters], Pager[T]],
+        contact_of: Callable[[T], Contact],
         since: DatetimeOrStr,
         *,
         until: DatetimeOrStr | None,
         include: StrOrIterable,
         sweep_deleted: bool | None,
     ) -> None:
-        self._session = session
+        self._stream = stream
+        self._contact_of = contact_of
         self._since = _in_utc("since", since)
         self._bound = None if until is None else _in_utc("until", until)
         if self._bound is not None and self._bound < self._since:
@@ -80,9 +73,9 @@ class Changes:
         self._deleted_from = first_day_from(self._since - OVERLAP)
         self._lock = asyncio.Lock()  # two consumers at the end of a query would each skip to another one
         self._seen: set[str] = set()
-        self._found: deque[Contact] = deque()
+        self._found: deque[T] = deque()
         self._queries: deque[_Query] = deque(self._all_queries())
-        self._pages: AsyncIterator[Page[Contact]] | None = None
+        self._pages: AsyncIterator[Page[T]] | None = None
         self._met: set[str] = set()
         """The ids found by the current query."""
         self._total: int | None = None
@@ -101,7 +94,7 @@ class Changes:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Contact:
+    async def __anext__(self) -> T:
         async with self._lock:
             while not self._found:
                 if self._ended:
@@ -127,7 +120,7 @@ class Changes:
             self._end_pass()
             return
         if self._pages is None:
-            self._pages = contact_stream(self._session, self._queries[0].filters).pages()
+            self._pages = self._stream(self._queries[0].filters).pages()
             self._met, self._total = set(), None
         try:
             page = await anext(self._pages, None)
@@ -139,9 +132,9 @@ class Changes:
         else:
             self._look_through(page, self._queries[0])
 
-    def _look_through(self, page: Page[Contact], query: _Query) -> None:
+    def _look_through(self, page: Page[T], query: _Query) -> None:
         if self._pass.began is None:
-            self._pass.began = _server_time(page)
+            self._pass.began = server_time(page.headers)
             # Never later than now: later changes belong to the next call.
             self._bound = min(self._bound or self._pass.began, self._pass.began)
             self._sweep_each_week(self._bound)
@@ -151,8 +144,8 @@ class Changes:
         self._pass.many_pages |= page.next_url is not None
         self._pass.moved |= bool(page.repeated) or page.previous_total is not None
         self._total = page.total
-        for contact in page.items:
-            self._look_at(contact, query)
+        for item in page.items:
+            self._look_at(item, query)
 
     def _sweep_each_week(self, bound: datetime) -> None:
         """Look for deletions that the calls of the past week may have missed, because a page is evidence, not proof."""
@@ -160,13 +153,14 @@ class Changes:
             self._sweep_deleted = True
             self._deleted_from = first_day_from(monday_before(self._since) - OVERLAP)
 
-    def _sweeps(self, contacts: list[Contact]) -> bool:
+    def _sweeps(self, items: list[T]) -> bool:
         """Whether to read all deleted contacts, given their first page; once decided, the later passes do as well."""
-        if self._sweep_deleted is None and not deletions_move_updated_at(contacts):
+        if self._sweep_deleted is None and not deletions_move_updated_at([*map(self._contact_of, items)]):
             self._sweep_deleted = True
         return self._sweep_deleted is True
 
-    def _look_at(self, contact: Contact, query: _Query) -> None:
+    def _look_at(self, item: T, query: _Query) -> None:
+        contact = self._contact_of(item)
         for stamp in (contact.updated_at, _opt_out_date(contact)):
             # Both may be cut to the second, so what is not before the beginning may have come after it.
             self._pass.moved |= stamp is not None and self._pass.began is not None and stamp >= self._pass.began
@@ -179,7 +173,7 @@ class Changes:
         if too_late or too_early or contact.contact_id in self._seen:
             return
         self._seen.add(contact.contact_id)
-        self._found.append(contact)
+        self._found.append(item)
         if not (query.deleted and self._again):
             self._pass.added += 1
         else:
@@ -211,10 +205,23 @@ def _opt_out_date(contact: Contact) -> datetime | None:
     return contact.email_address.opt_out_date if contact.email_address else None
 
 
-def _server_time(page: Page[Contact]) -> datetime:
+class Changes(ChangesAs[Contact]):
+    """The contacts that changed since a point in time, each once, as an asynchronous iterator.
+
+        changes = cc.contacts.changes(since=datetime.now(UTC) - timedelta(days=1))
+        async for contact in changes:
+            print(contact.contact_id)
+        await save(changes.watermark)
+
+    Store `watermark` after the loop and pass it as `since` to the next call. It stays the old one until the loop has
+    ended by itself, so an interrupted traversal is simply repeated. After an exception the iteration can continue.
+    """
+
+
+def server_time(headers: Mapping[str, str]) -> datetime:
     """Return the server's time, with which its timestamps are compared, or ours if the response lacks it."""
     try:
-        told = parsedate_to_datetime(page.headers.get("Date", ""))
+        told = parsedate_to_datetime(headers.get("Date", ""))
     except (ValueError, OverflowError):
         return datetime.now(UTC)
     return told if told.tzinfo else told.replace(tzinfo=UTC)

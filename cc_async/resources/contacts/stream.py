@@ -1,7 +1,7 @@
 """GET /contacts as a stream."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from cc_async.http.session import Session
 from cc_async.models.contacts import Contact
@@ -11,6 +11,8 @@ from cc_async.resources.activities.calls import ListIds, SegmentId, TagIds
 from cc_async.resources.contacts.filters import DatetimeOrStr, list_params
 from cc_async.streams.collection import Collection
 from cc_async.streams.pager import Pager
+
+T = TypeVar("T")
 
 CONTACTS = Collection(
     operation="contacts.list",
@@ -26,6 +28,11 @@ CONTACTS = Collection(
 
 def contact_stream(session: Session, filters: Mapping[str, Any]) -> Pager[Contact]:
     """Stream the contacts that match the given `ContactFilters`; nothing is sent yet."""
+    return contact_stream_as(CONTACTS, session, filters)
+
+
+def contact_stream_as(collection: Collection[T], session: Session, filters: Mapping[str, Any]) -> Pager[T]:
+    """Stream the contacts that match, read as the given variation of `CONTACTS` says."""
     params = list_params(filters)
     start = filters.get("start")
     if start is not None:
@@ -35,7 +42,7 @@ def contact_stream(session: Session, filters: Mapping[str, Any]) -> Pager[Contac
         params = {"include_count": "true"} if countable else {}
     return collections.stream(
         session,
-        CONTACTS,
+        collection,
         params,
         start=start,
         read_ahead=filters.get("read_ahead", collections.READ_AHEAD),
