@@ -16,6 +16,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
+from cc_async.cli.exits import OK, PARTLY
 from cc_async.sandbox import Sandbox
 
 HERE: Final = Path(__file__).parent
@@ -23,6 +24,7 @@ WIDTH: Final = 80
 RECORDINGS: Final = {
     "demo": ["demo --export contacts.jsonl"],
     "login": ["login --base-url {base_url}", "whoami"],
+    "import": ["import fans.csv --list Fans --dry-run", "import fans.csv --list Fans"],
 }
 """The pictures, and the commands that each of them shows; all of them share one folder of logins."""
 
@@ -37,12 +39,25 @@ async def _record(names: tuple[str, ...]) -> None:
         async with Sandbox(contacts=1_000, public_client=True, device_interval=1.0) as box:
             for name in names:
                 shown = []
+                if name == "import":
+                    _write_fans(Path(home))
                 for command in RECORDINGS[name]:
                     line = command.format(base_url=box.base_url)
                     output = await run(line.split(), Path(home), box)
                     shown.append(f"\x1b[1m$ cc-async {line}\x1b[0m\n{screen(output)}")
                 text = "\n\n".join(shown).replace(home, "/home/ada")
                 (HERE / f"{name}.svg").write_text(picture(name, text), encoding="utf-8")
+
+
+def _write_fans(folder: Path) -> None:
+    """Write 5,000 rows, of which 20 have no address that could be one."""
+    rows = (
+        f"{'ada@' if n % 500 == 125 else ''},Ada,Lovelace,London"
+        if n % 250 == 125
+        else f"fan{n}@example.com,Ada,Lovelace,London"
+        for n in range(5_000)
+    )
+    (folder / "fans.csv").write_text("\n".join(["E-mail,First name,Last name,Town", *rows]), encoding="utf-8")
 
 
 async def run(arguments: list[str], home: Path, box: Sandbox) -> str:
@@ -68,7 +83,7 @@ async def run(arguments: list[str], home: Path, box: Sandbox) -> str:
                 box.approve_device(code[1].decode())
     finally:
         os.close(ours)
-    if code := await process.wait():
+    if (code := await process.wait()) not in {OK, PARTLY}:
         raise SystemExit(f"`cc-async {' '.join(arguments)}` failed with {code}: {written.decode()}")
     return written.decode()
 

@@ -7,7 +7,6 @@ import importlib
 import shutil
 import sys
 import tempfile
-import types
 from collections.abc import Iterable, Iterator
 from importlib import metadata
 from importlib.util import find_spec
@@ -96,19 +95,10 @@ def write_page(path: Path, heading: str, module: str, names: Iterable[str], *opt
     lines += [f".. currentmodule:: {module}", ""]
     for name in names:
         value = getattr(importlib.import_module(module), name)
-        if isinstance(value, types.ModuleType):
-            lines += [f".. automodule:: {value.__name__}", "   :no-members:", "", *tables_of(value), ""]
-            continue
         kind = "class" if isinstance(value, type) else "function" if callable(value) else "data"
         inherited = ["   :inherited-members:"] if kind == "class" and has_private_base(value) else []
         lines += [f".. auto{kind}:: {name}", *options, *inherited, ""]
     path.with_name(f"{path.name}.rst").write_text("\n".join(lines), encoding="utf-8")
-
-
-def tables_of(module: types.ModuleType) -> Iterator[str]:
-    """List the tables of a database that a module defines, with their columns."""
-    for name, table in sorted(module.metadata.tables.items()):
-        yield f"- ``{name}``: " + ", ".join(f"``{column.name}``" for column in table.columns)
 
 
 def has_private_base(value: type) -> bool:

@@ -12,6 +12,7 @@ from cc_async._version import __version__
 from cc_async.cli import exits
 from cc_async.cli.account_arguments import add_account_commands
 from cc_async.cli.arguments import add_connection, port, positive, seconds, whole
+from cc_async.cli.data_arguments import add_data_commands
 from cc_async.cli.exits import CommandError
 from cc_async.cli.text import complain
 from cc_async.errors import ConstantContactError
@@ -62,8 +63,12 @@ def _command(name: str) -> Callable[[argparse.Namespace], int]:
             from cc_async.cli.account import run_profiles as run
         case "sync":
             from cc_async.cli.sync import run
+        case "export":
+            from cc_async.cli.exporting import run
+        case "import":
+            from cc_async.cli.importing import run
         case _:
-            from cc_async.cli.contacts import run
+            from cc_async.cli.data import run
     return run
 
 
@@ -108,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_sandbox(commands)
     add_account_commands(commands)
-    _add_contacts(commands)
+    add_data_commands(commands)
     _add_sync(commands)
     return parser
 
@@ -160,21 +165,6 @@ def _add_server(
     add("--rate", type=rate, default=4, metavar="N", help=f"requests per second that it permits{none} {default}")
     add("--daily", type=daily, default=10_000, metavar="N", help=f"requests per day that it permits{none} {default}")
     add("--seed", type=int, default=0, metavar="N", help=f"seed from which the contacts are generated {default}")
-
-
-def _add_contacts(commands: Any) -> None:
-    text = "list contacts of your account, read-only"
-    contacts = commands.add_parser(
-        "contacts",
-        help=text,
-        description="List contacts of your account, read-only.",
-    )
-    contacts.add_argument("--max", type=positive, default=20, metavar="N", help="read at most N (default: 20)")
-    contacts.add_argument(
-        "--status", metavar="STATUS", help="such as active, unsubscribed, deleted or all; separate several with commas"
-    )
-    contacts.add_argument("--email", metavar="ADDRESS", help="only the contact with this e-mail address")
-    add_connection(contacts)
 
 
 def _add_sync(commands: Any) -> None:

@@ -88,6 +88,11 @@ def _say(line: str) -> None:
     print(printable(line) if sys.stdout.isatty() else line)  # noqa: T201  # it is a command
 
 
+def csv_row(values: Sequence[object]) -> str:
+    """Return a line of CSV, ended as the standard says."""
+    return f"{_csv_line([_csv_cell(value) for value in values])}\r\n"
+
+
 def _csv_line(cells: Sequence[str]) -> str:
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(cells)

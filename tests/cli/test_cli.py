@@ -14,7 +14,7 @@ import pytest
 
 import cc_async
 from cc_async.__main__ import main
-from cc_async.cli import contacts, demo
+from cc_async.cli import data, demo
 from cc_async.cli.text import complain, printable
 
 
@@ -71,7 +71,7 @@ def test_every_command_explains_itself_within_80_columns(
         (["sandbox", "--port", "65536"], "'65536' is not a port"),
         (["sandbox", "--cursor", "random"], "invalid choice: 'random'"),
         (["contacts", "--max", "0"], "'0' is not a whole number of 1 or more"),
-        (["export"], "invalid choice: 'export'"),
+        (["upload"], "invalid choice: 'upload'"),
     ],
 )
 def test_a_wrong_argument_is_refused_by_name(
@@ -83,7 +83,7 @@ def test_a_wrong_argument_is_refused_by_name(
     assert complaint in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["demo", "contacts"])
+@pytest.mark.parametrize("command", ["demo", "contacts --format table", "export x.csv", "import x.csv --list x"])
 def test_a_missing_rich_is_one_line_that_says_how_to_install_it(
     command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,7 +91,7 @@ def test_a_missing_rich_is_one_line_that_says_how_to_install_it(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "rich", None)
     monkeypatch.setenv("CC_ACCESS_TOKEN", "token")
-    assert main([command]) == 2
+    assert main(command.split()) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.endswith('python -m pip install "cc-async[cli]"\n')
@@ -127,7 +127,7 @@ def test_ctrl_c_ends_a_command_with_130_and_one_line(
         signal.raise_signal(signal.SIGINT)
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(contacts, "_read", interrupted)
+    monkeypatch.setattr(data, "_run", interrupted)
     monkeypatch.setenv("CC_ACCESS_TOKEN", "token")
     assert main(["contacts"]) == 130
     assert capsys.readouterr() == ("", "cc-async: stopped\n")

@@ -48,7 +48,7 @@ async def run(*arguments: str) -> int:
 async def test_a_profile_needs_no_other_argument(box: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     await log_in(box)
     assert await run("contacts", "--status", "all") == 0
-    assert "3 contacts" in capsys.readouterr().out
+    assert len(capsys.readouterr().out.splitlines()) == 3
 
 
 async def test_an_expired_token_is_refreshed_and_the_next_one_kept(box: Sandbox) -> None:

@@ -21,7 +21,7 @@ def no_token(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def run_against(box: Sandbox, *arguments: str) -> int:
     """Run the command in a thread, because the sandbox needs this one's event loop."""
-    return await asyncio.to_thread(main, ["contacts", "--base-url", box.base_url, *arguments])
+    return await asyncio.to_thread(main, ["contacts", "--format", "table", "--base-url", box.base_url, *arguments])
 
 
 async def test_it_lists_whole_rows_in_the_order_of_the_api(
