@@ -11,11 +11,12 @@ import ssl
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, TypeVar
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 import aiohttp
 import attrs
 import msgspec
+from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
 from cc_async._secrets import Secret, masked, redact, secret
@@ -181,34 +182,32 @@ class TokenEndpoint:
     async def _send(
         self, url: URL, form: Form, parse: Callable[[_Fields], _T | None], expired: Callable[[], bool]
     ) -> _T | TokenFailure:
+        body = _FormBody(form, expired)
         try:
-            async with self._session_factory() as session:
-                session.trace_configs.append(_check_before_sending(expired))
-                async with session.post(
-                    url, data=form, headers=self._headers, timeout=self._timeout, **self._options
-                ) as response:
-                    return parse_token_response(response.status, response.headers, await response.read(), form, parse)
-        except _LockExpiredError:
-            return TokenFailure("The lock of the token store expired before the request was sent.")
+            async with (
+                self._session_factory() as session,
+                session.post(url, data=body, headers=self._headers, timeout=self._timeout, **self._options) as response,
+            ):
+                return parse_token_response(response.status, response.headers, await response.read(), form, parse)
         except (aiohttp.ClientError, OSError) as error:
+            if body.withheld:
+                return TokenFailure("The lock of the token store expired before the request was sent.")
             return _connection_failure(error)
 
 
-class _LockExpiredError(Exception):
-    """Stops a request whose token someone else may be sending."""
+class _FormBody(aiohttp.BytesPayload):
+    """A form that is not sent if someone else may be sending its token: checked last before the transport has it."""
 
+    def __init__(self, form: Form, expired: Callable[[], bool]) -> None:
+        super().__init__(urlencode(form).encode(), content_type="application/x-www-form-urlencoded")
+        self._expired = expired
+        self.withheld = False
 
-def _check_before_sending(expired: Callable[[], bool]) -> aiohttp.TraceConfig:
-    """Check as late as possible: once there is a connection, when aiohttp serializes the headers."""
-
-    async def check(*_: object) -> None:
-        if expired():
-            raise _LockExpiredError
-
-    config = aiohttp.TraceConfig()
-    config.on_request_headers_sent.append(check)
-    config.freeze()
-    return config
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        if self._expired():
+            self.withheld = True
+            raise ConnectionAbortedError
+        await super().write_with_length(writer, content_length)
 
 
 _PATCHED: Final = TokenFailure(
