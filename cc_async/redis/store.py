@@ -88,11 +88,12 @@ class RedisTokenStore:
     runs. So a killed holder delays the others by that time. `lock_timeout` is how many seconds `lock` waits for
     another holder, `timeout` how many a command may take, including the wait for a server that restarts.
 
-    A holder that was paused for longer than its lease sends no token and overwrites no newer one: it looks at the clock
-    last just before the operating system gets the request. What remains: a pause between these two, a few microseconds
-    apart, is not noticed, and after a pause that began when the request was out, the next holder cannot X to a replica
-    that lags) can lose the newest token: processes that still run go on with theirs, new ones need a person. A server
-    that does not persist is reported in the log once.
+    A holder that was paused for longer than its lease sends no token and overwrites no newer one: it looks at the
+    clock last just before the operating system gets the request. What remains: a pause between these two, a few
+    microseconds apart, is not noticed; and after a pause that began when the request was out, the next holder cannot
+    tell this from a crash and sends the same refresh token again. A server that loses what it had confirmed (no
+    persistence, `appendfsync everysec`, a failover to a replica that lags) can lose the newest token: processes that
+    still run go on with theirs, new ones need a person. A server that does not persist is reported in the log once.
 
     Every method raises `TokenStoreError` on failure.
     """
