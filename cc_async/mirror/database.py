@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, Operational
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from cc_async._tasks import complete
 from cc_async.codec.decode import RawItem
 from cc_async.codec.problems import Problem
 from cc_async.errors import InvalidRequestError, MirrorError
@@ -125,15 +126,17 @@ async def locked_connection(engine: AsyncEngine) -> AsyncIterator[AsyncConnectio
     is_postgresql, path = engine.url.get_backend_name() == "postgresql", engine.url.database
     with _file_lock(None if is_postgresql else path):
         connection = engine.connect()
-        with failures_translated("cannot be opened"):
-            await connection.start()
         try:
+            with failures_translated("cannot be opened"):
+                # When cancelled, aiosqlite leaves open what its thread was opening, and asyncpg does not.
+                await (connection.start() if is_postgresql else complete(connection.start()))
             if is_postgresql:
                 await _lock(connection)
             yield connection
         finally:
             # The lock of PostgreSQL belongs to the connection, and ends with it, however that comes about.
-            await connection.close()
+            if connection.sync_connection is not None:
+                await (connection.close() if is_postgresql else complete(connection.close()))
 
 
 @contextmanager

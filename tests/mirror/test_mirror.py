@@ -207,6 +207,25 @@ async def test_a_cancelled_sync_can_be_repeated(database: str, seconds: float) -
         await assert_equal_to(box, database)
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs the list of open files in /proc")
+async def test_a_sync_cancelled_while_it_opens_the_database_leaves_no_file_open(tmp_path: Path) -> None:
+    path = tmp_path / "contacts.db"
+    async with sandbox(1) as box, client(box) as cc, Mirror(path) as mirror:
+        for steps in range(1, 60):
+            task = asyncio.create_task(mirror.sync(cc))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert [file for file in open_files() if file.startswith(str(path))] == []
+
+
+def open_files() -> list[str]:
+    links = Path("/proc/self/fd").iterdir()
+    return [str(link.readlink()) for link in links if link.is_symlink()]
+
+
 async def test_two_mirrors_of_one_database_do_not_write_at_once(database: str) -> None:
     async with sandbox(1_000, latency=0.1) as box, client(box) as cc, Mirror(database) as one, Mirror(database) as two:
         started = asyncio.Event()
