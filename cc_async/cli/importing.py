@@ -21,6 +21,7 @@ from cc_async.cli.lookup import find_lists
 from cc_async.cli.text import complain, printable
 from cc_async.client import ConstantContact
 from cc_async.errors import ImportJournalError
+from cc_async.models.activities import ActivityStatus
 from cc_async.models.custom_fields import CustomFieldCatalog
 from cc_async.models.imports import ImportOutcome
 from cc_async.models.lists import ContactList
@@ -44,6 +45,13 @@ class _Result:
     """Why rows were not imported, by their position."""
     uncertain: int = 0
     """Rows in jobs whose outcome is unknown."""
+    off_lists: int = 0
+    """Contacts that were updated, but not put on the lists."""
+
+    @property
+    def unnamed(self) -> int:
+        """The number of rows that were refused without a word of which they are."""
+        return max(self.rows - self.duplicates - self.imported - self.uncertain - len(self.reasons), 0)
 
 
 def run(given: argparse.Namespace) -> int:
@@ -89,7 +97,7 @@ async def _run(given: argparse.Namespace, source: ImportFile) -> int:
     if result.reasons:
         write_rejected(source, rejected, columns, result.reasons)
     _summarize(result, lists, rejected)
-    return PARTLY if result.reasons or result.uncertain else OK
+    return PARTLY if result.reasons or result.unnamed or result.uncertain else OK
 
 
 async def _list(cc: ConstantContact, name: str) -> ContactList:
@@ -160,8 +168,10 @@ def _record(result: _Result, outcome: ImportOutcome) -> None:
         return
     refused = {position: "; ".join(messages) for position, messages in outcome.rows.items()}
     result.reasons |= refused
-    counted = None if outcome.counts is None else outcome.counts.error_count
-    result.imported += outcome.sent - max(len(refused), counted or 0)
+    counts = outcome.counts or ActivityStatus()
+    counted = (counts.error_count or 0) + (counts.correctable_count or 0)
+    result.imported += outcome.sent - max(len(refused), counted)
+    result.off_lists += counts.cannot_add_to_list_count or 0
 
 
 def _reason(error: Exception | None) -> str:
@@ -172,9 +182,10 @@ def _summarize(result: _Result, lists: Sequence[ContactList], rejected: Path) ->
     facts = [("rows", f"{result.rows:,}"), ("imported", f"{result.imported:,}")]
     if result.reasons:
         facts.append(("not imported", f"{len(result.reasons):,}: see {rejected}"))
-    unnamed = result.rows - result.duplicates - result.imported - result.uncertain - len(result.reasons)
-    if unnamed > 0:
-        facts.append(("refused without naming the row", f"{unnamed:,}"))
+    if result.unnamed:
+        facts.append(("refused", f"{result.unnamed:,}, the provider does not say which"))
+    if result.off_lists:
+        facts.append(("not put on the lists", f"{result.off_lists:,}, who have unsubscribed"))
     if result.duplicates:
         facts.append(("left out", f"{result.duplicates:,}, {_LATER}"))
     if result.uncertain:

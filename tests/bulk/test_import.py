@@ -16,6 +16,7 @@ from cc_async.errors import ImportJournalError
 from cc_async.models.imports import ImportOutcome
 from cc_async.resources.bulk import imports
 from cc_async.resources.bulk.imports import Import
+from cc_async.resources.bulk.rows import RowEncoder
 from cc_async.resources.contacts import Contacts
 
 
@@ -154,6 +155,13 @@ async def test_an_unknown_custom_field_is_refused_before_anything_is_sent() -> N
         ({"first_name": "Ada"}, "A row needs an email or an sms_number."),
         ({"email": "", "first_name": "Ada"}, "A row needs an email or an sms_number."),
         ({"email": {"address": "a@example.com"}}, "email must be a string"),
+        ({"email": "a"}, "email is not an e-mail address."),
+        ({"email": "@"}, "email is not an e-mail address."),
+        ({"email": "a@"}, "email is not an e-mail address."),
+        ({"email": "@example.com"}, "email is not an e-mail address."),
+        ({"email": "a@b@example.com"}, "email is not an e-mail address."),
+        ({"email": "a a@example.com"}, "email is not an e-mail address."),
+        ({"email": "a@example.com, a@example.com"}, "email is not an e-mail address."),
         ({"email": "a@example.com", "custom_fields": [{"custom_field_id": "x"}]}, "a row is not a contact"),
         ({"email": "a@example.com", "first_name": ["Ada"]}, "A row of an import is flat"),
         ({"email": "a@example.com", "first_name": b"Ada"}, "not bytes"),
@@ -174,6 +182,14 @@ async def test_a_row_that_cannot_be_sent_is_told_alone_and_without_its_values(ro
     (error,) = [outcome.error for outcome in outcomes if outcome.error is not None]
     assert reason in str(error)
     assert "a@example.com" not in str(error)
+
+
+@given(st.lists(st.text(st.sampled_from("aÄ@. \n\x1c"), max_size=4), min_size=1))
+def test_an_address_is_judged_alike_alone_and_among_others(addresses: list[str]) -> None:
+    rows = [{"email": address} for address in addresses]
+    alone = [RowEncoder(lambda key: key).encode([row]) for row in rows]
+    together = RowEncoder(lambda key: key).encode(rows)
+    assert together == (b"".join(lines for lines, _ in alone), [name for _, names in alone for name in names])
 
 
 @pytest.mark.usefixtures("small_jobs")

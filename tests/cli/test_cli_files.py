@@ -134,7 +134,8 @@ ROWS = [
 
 
 async def test_five_thousand_rows_with_twenty_bad_ones(box: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
-    bad = {n: ("" if n % 500 else "no address") for n in range(125, 5_000, 250)}
+    kinds = ("", "no address", "fan@example{n}")  # the last is refused by the server alone
+    bad = {n: kinds[n % 3].format(n=n) for n in range(125, 5_000, 250)}
     write("fans.csv", [row | ({"Email Address": bad[n]} if n in bad else {}) for n, row in enumerate(ROWS)])
     assert len(bad) == 20
     assert await run(box, "import", "fans.csv", "--list", "Fans") == PARTLY
@@ -152,6 +153,32 @@ async def test_five_thousand_rows_with_twenty_bad_ones(box: Sandbox, capsys: pyt
     assert await run(box, "import", "fans.failed.csv", "--list", "Fans") == OK
     assert len(await members(box, "Fans")) == 5_000
     assert files() == {"fans.csv", "fans.failed.csv"}
+
+
+async def test_rows_that_the_provider_refuses_without_naming_them_are_counted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with Sandbox(contacts=10, rate=None, job_seconds=0, job_error_lines=False) as box:
+        monkeypatch.setenv("CC_ACCESS_TOKEN", box.access_token)
+        write("fans.csv", [*ROWS[:3], ROWS[3] | {"Email Address": "fan@example"}])
+        assert await run(box, "import", "fans.csv", "--list", "Fans") == PARTLY
+        printed = capsys.readouterr().out
+        assert "│ imported │ 3" in printed
+        assert "│ refused  │ 1, the provider does not say which" in printed
+        assert await members(box, "Fans") == {row["Email Address"] for row in ROWS[:3]}
+
+
+async def test_who_has_unsubscribed_is_counted_and_stays_off_the_list(
+    box: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with ConstantContact(box.access_token, base_url=box.base_url) as cc:
+        (contact, *_) = await cc.contacts.list(status="unsubscribed", limit=1).collect()
+    assert contact.email_address is not None
+    write("fans.csv", [ROWS[0], ROWS[1] | {"Email Address": str(contact.email_address.address)}])
+    assert await run(box, "import", "fans.csv", "--list", "Fans") == OK
+    assert "│ not put on the lists │ 1, who have unsubscribed" in capsys.readouterr().out
+    assert await members(box, "Fans") == {ROWS[0]["Email Address"]}
 
 
 async def test_a_dry_run_shows_the_columns_and_sends_nothing(box: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:

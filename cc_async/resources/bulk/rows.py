@@ -6,7 +6,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any, TypeAlias, TypeGuard
+from typing import Any, Final, TypeAlias, TypeGuard
 
 import attrs
 import msgspec
@@ -193,10 +193,17 @@ def _encode_strings(rows: Sequence[dict[str, Any]]) -> tuple[bytes, list[str]] |
 
 
 def _addresses(emails: Sequence[str]) -> list[str] | None:
-    """Return the identities of all rows at once, or None if an address contains white space."""
+    """Return the identities of all rows at once, or None if one contains white space or may not be an address."""
     joined = "\n".join(emails).casefold()
     found = joined.split("\n")
-    return found if len(found) == len(emails) and len(joined.split()) == len(emails) else None
+    # Faster than `_ADDRESS` on each: no white space, as many @ as addresses, one in each, and none at an end.
+    clean = found == joined.split() and len(found) == joined.count("@") == len(emails)
+    clean = clean and all(map(operator.contains, found, itertools.repeat("@")))
+    return found if clean and "\n@" not in joined and "@\n" not in joined and joined.strip("@") == joined else None
+
+
+_ADDRESS: Final = re.compile(r"[^@\s]+@[^@\s]+")
+"""What an address has at least; the provider does not reliably tell which rows of a job had a bad one."""
 
 
 class _RowRejected(Exception):  # noqa: N818  # never leaves this module
@@ -251,6 +258,8 @@ _WRITERS: tuple[tuple[type, Callable[[Any], str]], ...] = (
 def _check(fields: Mapping[str, str | int]) -> None:
     if "email" not in fields and "sms_number" not in fields:
         raise _RowRejected("A row needs an email or an sms_number.")
+    if "email" in fields and _ADDRESS.fullmatch(str(fields["email"]).strip()) is None:
+        raise _RowRejected("email is not an e-mail address.")
     if len(_BIRTHDAY & fields.keys()) == 1:
         raise _RowRejected("birthday_month and birthday_day must be given together.")
 
