@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from .chance import Dice, identifier
-from .stamps import DAY, stamp
+from .stamps import DAY, OPENED, stamp
 
 Document: TypeAlias = dict[str, Any]
 SUBRESOURCES = (
@@ -36,7 +36,6 @@ _NOTES = (
     "Prefers e-mail. Said that the last newsletter was the best so far, and forwarded it to two colleagues.",
     "Bought twice this year.\nWants to hear about workshops, not about discounts.",
 )
-_EPOCH = 1_577_836_800  # 2020
 _SPACING = 600  # seconds from one contact's creation to the next one's
 _STYLES = (1, 1, 1, 0, 0, 2, 2, 3)  # of the timestamps, see `stamp`; a contact has one of them
 _PERCENT = (
@@ -70,7 +69,7 @@ def make_entry(seed: int, row: int, lists: Sequence[str], tags: Sequence[str]) -
     """Return the searchable part of a generated contact."""
     dice = Dice(seed, row, 2)
     style = _STYLES[row % len(_STYLES)]
-    born = (_EPOCH + row * _SPACING + dice.below(_SPACING)) * 1000 + (dice.below(1000) if style == 1 else 0)
+    born = OPENED + (row * _SPACING + dice.below(_SPACING)) * 1000 + (dice.below(1000) if style == 1 else 0)
     sms_only = dice.roll() < _WITHOUT_EMAIL
     status = "not_set" if sms_only else dice.pick(_PERCENT)
     return Entry(

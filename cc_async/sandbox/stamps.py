@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 _EASTERN = timezone(timedelta(hours=-5))
 DAY = 86_400_000
+OPENED = 1_577_836_800_000
+"""When the account was opened: on the first day of 2020."""
 
 
 def stamp(milliseconds: int, style: int = 1) -> str:

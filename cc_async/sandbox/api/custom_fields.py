@@ -9,7 +9,7 @@ from cc_async.sandbox.collection import cut, read_query, refuse_taken, respond
 from cc_async.sandbox.data import Data
 from cc_async.sandbox.requests import Call, Document, Routes
 from cc_async.sandbox.responses import Response, document, invalid, not_found
-from cc_async.sandbox.stamps import stamp
+from cc_async.sandbox.stamps import OPENED, stamp
 
 _MOST_PER_PAGE, _MOST_FIELDS = 100, 100
 Type: TypeAlias = Literal[
@@ -58,7 +58,7 @@ class CustomFields:
         for (label, kind, metadata, choices), field_id in zip(_SEEDED, data.seeded_ids(103, 6), strict=True):
             labels = [{"choice_label": f"{label} {number}"} for number in range(1, choices + 1)]
             body = {"label": label, "type": kind, "metadata": metadata, "choices": labels or None}
-            data.custom_fields[field_id] = self._field(field_id, body, 0)
+            data.custom_fields[field_id] = self._field(field_id, body, OPENED)
 
     @property
     def routes(self) -> Routes:

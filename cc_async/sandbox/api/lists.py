@@ -9,7 +9,7 @@ from cc_async.sandbox.data import Data
 from cc_async.sandbox.jobs import Jobs
 from cc_async.sandbox.requests import Call, Document, Routes, read_choices, read_flag, read_ids
 from cc_async.sandbox.responses import Response, document, invalid, not_found
-from cc_async.sandbox.stamps import stamp
+from cc_async.sandbox.stamps import OPENED, stamp
 from cc_async.sandbox.table import between_commas, has_any
 
 from .deletions import delete_lists
@@ -32,9 +32,9 @@ class Lists:
     def __init__(self, data: Data, jobs: Jobs) -> None:
         self._data, self._jobs = data, jobs
         for number, list_id in enumerate(data.seeded_ids(101, _SEEDED), 1):
-            data.lists[list_id] = _list(list_id, {"name": f"List {number}"}, 0)
+            data.lists[list_id] = _list(list_id, {"name": f"List {number}"}, OPENED)
         (sms_id,) = data.seeded_ids(108, 1)
-        data.sms_lists[sms_id] = _list(sms_id, {"name": "Text messages"}, 0)
+        data.sms_lists[sms_id] = _list(sms_id, {"name": "Text messages"}, OPENED)
 
     @property
     def routes(self) -> Routes:

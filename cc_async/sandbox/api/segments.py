@@ -9,7 +9,7 @@ from cc_async.sandbox.collection import Name, cut, next_href, read_query, refuse
 from cc_async.sandbox.data import Data
 from cc_async.sandbox.requests import Call, Document, Routes
 from cc_async.sandbox.responses import Response, document, invalid, not_found
-from cc_async.sandbox.stamps import stamp
+from cc_async.sandbox.stamps import OPENED, stamp
 
 _MOST_PER_PAGE = 1_000
 _SEEDED = 10
@@ -32,7 +32,7 @@ class Segments:
         self._data = data
         for number in range(1, _SEEDED + 1):
             body = {"name": f"Segment {number}", "segment_criteria": _CRITERIA}
-            data.segments[str(number)] = self._segment(number, body, 0)
+            data.segments[str(number)] = self._segment(number, body, OPENED)
 
     @property
     def routes(self) -> Routes:

@@ -7,7 +7,7 @@ from cc_async.sandbox.data import Data
 from cc_async.sandbox.jobs import Jobs
 from cc_async.sandbox.requests import Call, Document, Routes, read_flag
 from cc_async.sandbox.responses import Response, document, invalid, not_found
-from cc_async.sandbox.stamps import stamp
+from cc_async.sandbox.stamps import OPENED, stamp
 from cc_async.sandbox.table import between_commas, has_any
 
 from .deletions import delete_tags
@@ -27,7 +27,7 @@ class Tags:
     def __init__(self, data: Data, jobs: Jobs) -> None:
         self._data, self._jobs = data, jobs
         for number, tag_id in enumerate(data.seeded_ids(102, _SEEDED), 1):
-            data.tags[tag_id] = self._tag(tag_id, {"name": f"Tag {number}", "tag_source": "Contact"}, 0)
+            data.tags[tag_id] = self._tag(tag_id, {"name": f"Tag {number}", "tag_source": "Contact"}, OPENED)
 
     @property
     def routes(self) -> Routes:
