@@ -1,4 +1,4 @@
-"""What holds for all tests."""
+"""What keeps the speed of the machine out of the log that tests see."""
 
 import logging
 
@@ -7,5 +7,5 @@ def _is_no_slow_callback(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith("Executing ")
 
 
-# In its debug mode asyncio warns of every callback that takes 0.1 s: on a busy machine, tests of what is logged find it.
+# In its debug mode asyncio warns of callbacks that take 0.1 s, which tests of the log would find on a busy machine.
 logging.getLogger("asyncio").addFilter(_is_no_slow_callback)

@@ -11,7 +11,7 @@ from typing import Any, Final, get_args
 from cc_async._version import __version__
 from cc_async.cli import exits
 from cc_async.cli.account_arguments import add_account_commands
-from cc_async.cli.arguments import add_connection, port, positive, seconds, whole
+from cc_async.cli.arguments import add_connection, interval, port, positive, seconds, whole
 from cc_async.cli.data_arguments import add_data_commands
 from cc_async.cli.exits import CommandError
 from cc_async.cli.text import complain
@@ -185,5 +185,5 @@ def _add_sync(commands: Any) -> None:
     )
     sync.add_argument("--full", action="store_true", help="read everything again, as should be done from time to time")
     text = "sync again S seconds after the end of the last time, until stopped"
-    sync.add_argument("--watch", type=seconds, metavar="S", help=text)
+    sync.add_argument("--watch", type=interval, metavar="S", help=text)
     add_connection(sync)

@@ -65,6 +65,11 @@ def seconds(text: str) -> float:
     return _number(text, float, 0.0, "a number of seconds, 0 or more")
 
 
+def interval(text: str) -> float:
+    """Seconds between two runs; none between them would use up the day's quota."""
+    return _number(text, float, 0.01, "a number of seconds, 0.01 or more")
+
+
 def _number(text: str, kind: Callable[[str], _N], least: float, what: str, most: float = math.inf) -> _N:
     try:
         number = kind(text)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import attrs
 import msgspec
 from filelock import FileLock, Timeout
-from sqlalchemy import Table, delete, event, func, insert, make_url, select
+from sqlalchemy import Connection, Table, delete, event, func, insert, inspect, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
@@ -166,6 +166,16 @@ async def _lock(connection: AsyncConnection) -> None:
         raise MirrorError(BUSY)
 
 
+def _create_tables(connection: Connection) -> None:
+    names = set(inspect(connection).get_table_names())
+    if tables.state.name not in names and (taken := sorted(names & tables.metadata.tables.keys())):
+        raise MirrorError(
+            f"The database has a table {taken[0]} of another program. Use a database that is the mirror's alone."
+        )
+    tables.state.create(connection, checkfirst=True)  # first, so that tables of an interrupted start are known as ours
+    tables.metadata.create_all(connection)
+
+
 class _Identified(msgspec.Struct):
     contact_id: str | None = None
 
@@ -204,11 +214,11 @@ class Database:
         """Create the tables that do not exist.
 
         Raises:
-            MirrorError: Another version of the library has created them.
+            MirrorError: Another version of the library has created them, or another program tables of the same names.
 
         """
         async with self.transaction():
-            await self.connection.run_sync(tables.metadata.create_all)
+            await self.connection.run_sync(_create_tables)
             version = (await self.state()).get("schema")
             if version is None:
                 await self.save_state(schema=tables.SCHEMA_VERSION)

@@ -45,6 +45,13 @@ async def test_it_says_in_one_line_what_it_did(
     assert LINE.fullmatch(second)
 
 
+def test_a_pause_of_nothing_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["sync", "--watch", "0"])
+    assert ended.value.code == USAGE
+    assert "'0' is not a number of seconds, 0.01 or more" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize(
     ("signal_", "options", "code"),

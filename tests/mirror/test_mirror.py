@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, func, select, text
+from sqlalchemy import event, func, inspect, select, text
 from support.mirror_contents import assert_equal_to, documents, of_contacts, rows
 
 from cc_async import (
@@ -281,6 +281,24 @@ async def test_tables_of_another_version_are_left_alone(database: str) -> None:
             await connection.execute(text("UPDATE mirror_state SET value = '999' WHERE name = 'schema'"))
         with pytest.raises(MirrorError, match="version 999"):
             await mirror.sync(cc)
+
+
+async def test_a_database_with_tables_of_another_program_is_left_alone(database: str) -> None:
+    async with sandbox(5) as box, client(box) as cc, Mirror(database) as mirror:
+        async with mirror.engine.begin() as connection:
+            await connection.execute(text("CREATE TABLE contacts (name TEXT)"))
+        with pytest.raises(MirrorError, match="has a table contacts of another program"):
+            await mirror.sync(cc)
+        async with mirror.engine.connect() as connection:
+            assert await connection.run_sync(lambda it: inspect(it).get_table_names()) == ["contacts"]
+
+
+async def test_tables_whose_creation_was_interrupted_are_completed(database: str) -> None:
+    async with sandbox(5) as box, client(box) as cc, Mirror(database) as mirror:
+        async with mirror.engine.begin() as connection:
+            await connection.run_sync(tables.metadata.create_all, tables=[tables.state, tables.contacts])
+        assert (await mirror.sync(cc)).contacts == 5
+        await assert_equal_to(box, database)
 
 
 async def test_progress_counts_towards_the_total(database: str) -> None:
