@@ -12,7 +12,8 @@ def add_data_commands(commands: Any) -> None:
     _add_filters(contacts)
     contacts.add_argument("--max", type=positive, default=20, metavar="N", help="read at most N (default: 20)")
     text = "sub-resources, with commas between them: custom_fields, list_memberships, taggings, notes, phone_numbers,"
-    contacts.add_argument("--include", metavar="WHAT", help=f"{text} street_addresses, sms_channel, or all")
+    text = f"{text} street_addresses, sms_channel, or all; a table does not show them"
+    contacts.add_argument("--include", metavar="WHAT", help=text)
     _finish(contacts)
     for name, noun in (("lists", "list"), ("tags", "tag")):
         _add_collection(commands, name, noun)

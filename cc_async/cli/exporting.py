@@ -78,6 +78,8 @@ async def _by_job(cc: ConstantContact, given: argparse.Namespace) -> None:
     if unknown := filters.keys() - sources.keys():
         named = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(unknown))
         raise CommandError(f"The provider's export does not know {named}: leave out --job.", USAGE)
+    if len(filters.keys() & {"lists", "tags", "segment_id"}) > 1:
+        raise CommandError("The provider's export takes only one kind of --list, --tag and --segment.", USAGE)
     export = cc.contacts.export(**{sources[name]: value for name, value in filters.items()})
     with show.waiting(Console(stderr=True), "The provider is writing the file."):
         await export.save(given.file)

@@ -17,7 +17,10 @@ def complete_file(path: str | Path) -> Iterator[IO[str]]:
 
     """
     target = Path(path).absolute()
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None  # instead of the name of the temporary file
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             yield file

@@ -36,9 +36,6 @@ _ALIASES: Final = {
     "mobile": "mobile_phone",
     "cell_phone": "mobile_phone",
     "phone_mobile": "mobile_phone",
-    "phone_home": "home_phone",
-    "phone_work": "work_phone",
-    "phone_other": "other_phone",
     "sms": "sms_number",
     "address": "street",
     "street_address": "street",
@@ -47,6 +44,7 @@ _ALIASES: Final = {
     "address_line_2": "street2",
     "street_address_line_2": "street2",
     "province": "state",
+    "state_province": "state",
     "region": "state",
     "zip_code": "zip",
     "postal_code": "zip",
@@ -114,10 +112,11 @@ def _guess(column: str, catalog: CustomFieldCatalog) -> str | None:
 
 def _field(text: str, catalog: CustomFieldCatalog) -> str | None:
     name = _normal(text)
-    kind, _, part = name.partition("_")
     known = _ALIASES.get(name, name)
-    if kind in _KINDS and part in _ALIASES:
-        known = f"{kind}_{_ALIASES[part]}"
+    for kind in _KINDS:
+        if name.startswith(f"{kind}_") or name.endswith(f"_{kind}"):  # as in "Home city" and in "City - Home"
+            part = name.removeprefix(f"{kind}_").removesuffix(f"_{kind}")
+            known = f"{kind}_{_ALIASES.get(part, part)}"
     if known in KEYS:
         return known
     custom = catalog.find(text.strip().removeprefix("cf:").strip())

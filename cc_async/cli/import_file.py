@@ -34,11 +34,14 @@ class ImportFile:
         """
         if self.path.suffix.lower() == ".csv":
             with self._open() as file, self._readable():
-                found = self._reader(file).fieldnames or []
+                # Spreadsheets write commas for empty columns, too.
+                found = [name for name in self._reader(file).fieldnames or [] if name.strip()]
         else:
             found = [*dict.fromkeys(key for row in self.rows() if isinstance(row, dict) for key in row)]
         if not found:
             raise CommandError(f"{self.path} has no columns.")
+        if self.path.suffix.lower() == ".jsonl" and _is_contact(next(self.rows(), None)):
+            raise CommandError(f"{self.path} holds contacts of the API: export them to a .csv file to import them.")
         if repeated := {name for name in found if found.count(name) > 1}:
             raise CommandError(f"{self.path} has several columns {min(repeated)!r}: rename them.")
         return [*found]
@@ -91,6 +94,10 @@ class ImportFile:
             except ValueError:
                 row = None
             yield row if isinstance(row, dict) else "it is not a JSON object"
+
+
+def _is_contact(row: object) -> bool:
+    return isinstance(row, dict) and isinstance(row.get("email_address"), dict)
 
 
 def write_rejected(source: ImportFile, path: Path, columns: Iterable[str], reasons: Mapping[int, str]) -> None:

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,7 @@ from cc_async.cli.exits import INTERRUPTED, OK, PARTLY, USAGE, CommandError
 from cc_async.cli.exporting import progress_on_stderr
 from cc_async.cli.import_columns import REASON, Mapped, map_columns
 from cc_async.cli.import_file import ImportFile, write_rejected
-from cc_async.cli.lookup import find_lists
+from cc_async.cli.lookup import UnknownNameError, find_lists
 from cc_async.cli.text import complain, printable
 from cc_async.client import ConstantContact
 from cc_async.errors import ImportJournalError
@@ -29,6 +30,7 @@ from cc_async.resources.bulk.check import check_rows
 from cc_async.resources.bulk.imports import Import
 
 _LATER: Final = "because the same address comes again later"
+_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _SHOWN: Final = 10
 """Rows that cannot be sent which a dry run names."""
 
@@ -88,7 +90,8 @@ async def _run(given: argparse.Namespace, source: ImportFile) -> int:
         mapped = map_columns(columns, given.maps, catalog)
         if given.dry_run:
             return await _dry_run(cc, given, source, mapped, catalog)
-        lists = [await _list(cc, name) for name in given.lists]
+        known = await _lists(cc, given.lists)
+        lists = [known[name] or await cc.lists.get_or_create(name) for name in given.lists]
         result = await _import(cc, source, mapped, lists)
     journal = _journal(source.path)
     for leftover in (journal, journal.with_name(f"{journal.name}.lock")):
@@ -100,11 +103,17 @@ async def _run(given: argparse.Namespace, source: ImportFile) -> int:
     return PARTLY if result.reasons or result.unnamed or result.uncertain else OK
 
 
-async def _list(cc: ConstantContact, name: str) -> ContactList:
-    try:
-        return (await find_lists(cc, [name]))[0]
-    except CommandError:
-        return await cc.lists.get_or_create(name)
+async def _lists(cc: ConstantContact, names: Sequence[str]) -> dict[str, ContactList | None]:
+    """Return the lists of these names or ids, and None for a name that is to be created."""
+    found: dict[str, ContactList | None] = {}
+    for name in names:
+        try:
+            (found[name],) = await find_lists(cc, [name])
+        except UnknownNameError:
+            if _ID.fullmatch(name):
+                raise
+            found[name] = None
+    return found
 
 
 def _rows(source: ImportFile, mapped: Mapped) -> Iterator[dict[str, Any]]:
@@ -201,7 +210,7 @@ async def _dry_run(
 ) -> int:
     checked = check_rows(_rows(source, mapped), catalog)
     reasons = checked.rejected | {at: row for at, row in enumerate(source.rows()) if isinstance(row, str)}
-    known = {name.casefold() async for each in cc.lists.list_every_channel() for name in _names(each)}
+    lists = await _lists(cc, given.lists)
     console = show.console()
     console.print(_mapping(source, mapped))
     console.print()
@@ -210,7 +219,7 @@ async def _dry_run(
         ("would be sent", f"{checked.sent:,}, in {checked.jobs} job{'' if checked.jobs == 1 else 's'}"),
         ("cannot be sent", f"{len(reasons):,}"),
         *([("left out", f"{checked.duplicates:,}, {_LATER}")] if checked.duplicates else []),
-        *(("list", f"{name}{'' if name.casefold() in known else ', which would be created'}") for name in given.lists),
+        *(("list", one.name or name if one else f"{name}, which would be created") for name, one in lists.items()),
     ]
     show.summary(console, "Nothing was sent: this is what an import would do", facts)
     for position, reason in [*sorted(reasons.items())][:_SHOWN]:
@@ -218,10 +227,6 @@ async def _dry_run(
     if len(reasons) > _SHOWN:
         console.print(f"and {len(reasons) - _SHOWN:,} more")
     return PARTLY if reasons else OK
-
-
-def _names(one: ContactList) -> tuple[str, str]:
-    return one.list_id or "", one.name or ""
 
 
 def _mapping(source: ImportFile, mapped: Mapped) -> Table:

@@ -12,11 +12,16 @@ from cc_async.models.tags import Tag
 _T = TypeVar("_T")
 
 
+class UnknownNameError(CommandError):
+    """There is nothing of this name or id."""
+
+
 async def find_lists(cc: ConstantContact, wanted: Iterable[str]) -> list[ContactList]:
     """Return the lists of these names or ids.
 
     Raises:
-        CommandError: There is no such list.
+        UnknownNameError: There is no such list.
+        CommandError: There are several.
 
     """
     return await _find(cc.lists.list_every_channel(), wanted, "list", lambda each: (each.list_id, each.name))
@@ -26,7 +31,8 @@ async def find_tags(cc: ConstantContact, wanted: Iterable[str]) -> list[Tag]:
     """Return the tags of these names or ids.
 
     Raises:
-        CommandError: There is no such tag.
+        UnknownNameError: There is no such tag.
+        CommandError: There are several.
 
     """
     return await _find(cc.tags.list(), wanted, "tag", lambda each: (each.tag_id, each.name))
@@ -36,7 +42,8 @@ async def find_segment(cc: ConstantContact, wanted: str) -> Segment:
     """Return the segment of this name or id.
 
     Raises:
-        CommandError: There is no such segment.
+        UnknownNameError: There is no such segment.
+        CommandError: There are several.
 
     """
 
@@ -61,7 +68,7 @@ def _pick(known: list[tuple[tuple[str | None, str | None], _T]], wanted: str, no
     alike = [each for (_, name), each in known if name and name.casefold() == wanted.casefold()]
     found = exact or alike
     if not found:
-        raise CommandError(f"There is no {noun} {wanted!r}. `cc-async {noun}s` shows those that there are.")
+        raise UnknownNameError(f"There is no {noun} {wanted!r}. `cc-async {noun}s` shows those that there are.")
     if len(found) > 1:
         raise CommandError(f"There are {len(found)} {noun}s {wanted!r}: give the id, which `cc-async {noun}s` shows.")
     return found[0]

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -212,6 +213,62 @@ async def test_what_was_exported_can_be_imported(box: Sandbox, capsys: pytest.Ca
     capsys.readouterr()
     assert await run(box, "import", "all.csv", "--list", "List 3", "--dry-run") == OK
     assert "contact_id" in capsys.readouterr().out
+
+
+async def test_the_columns_of_the_providers_export_are_recognized(
+    box: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run(box, "export", "all.csv", "--job") == OK
+    capsys.readouterr()
+    assert (
+        await run(box, "import", "all.csv", "--list", "List 3", "--dry-run") == PARTLY
+    )  # it has contacts without an address
+    sent_as = dict(re.findall(r"^(\S.*?) {2,}(\S+)", capsys.readouterr().out, re.MULTILINE))
+    assert sent_as["Email address"] == "email"
+    assert sent_as["Phone - mobile"] == "mobile_phone"
+    assert sent_as["Street address line 1 - Home"] == "home_street"
+    assert sent_as["State/Province - Work"] == "work_state"
+    assert sent_as["Zip/Postal Code - Other"] == "other_zip"
+
+
+async def test_contacts_of_the_api_are_told_from_rows(box: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await run(box, "export", "all.jsonl", "--list", "List 3") == OK
+    assert await run(box, "import", "all.jsonl", "--list", "List 3") == FAILED
+    assert "all.jsonl holds contacts of the API: export them to a .csv file" in capsys.readouterr().err
+    assert not box.applied("POST")
+
+
+async def test_columns_without_a_name_are_left_out(box: Sandbox) -> None:
+    write_text("fans.csv", "email,,first_name, \na@example.com,,Ada,\n")
+    assert await run(box, "import", "fans.csv", "--list", "F") == OK
+    assert await members(box, "F") == {"a@example.com"}
+
+
+async def test_no_list_is_created_for_an_unknown_id(box: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    write("fans.csv", ROWS[:1])
+    unknown = "11111111-2222-3333-4444-555555555555"
+    for options in ((), ("--dry-run",)):
+        assert await run(box, "import", "fans.csv", "--list", unknown, *options) == FAILED
+        assert f"There is no list '{unknown}'." in capsys.readouterr().err
+    assert not box.applied("POST")
+
+
+@pytest.mark.parametrize("options", [(), ("--job",)])
+async def test_a_folder_that_does_not_exist_is_named(
+    box: Sandbox, capsys: pytest.CaptureFixture[str], options: tuple[str, ...]
+) -> None:
+    assert await run(box, "export", "nowhere/all.csv", *options) == FAILED
+    assert re.search(
+        r"^cc-async: nowhere(/all\.csv)?: No such file or directory$", capsys.readouterr().err, re.MULTILINE
+    )
+    assert not box.applied("POST")
+
+
+async def test_the_provider_exports_one_kind_of_group_at_a_time(
+    box: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run(box, "export", "all.csv", "--job", "--list", "List 3", "--tag", "Tag 1") == USAGE
+    assert "only one kind of --list, --tag and --segment" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
