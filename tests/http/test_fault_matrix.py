@@ -239,7 +239,7 @@ def _permits(contact: dict[str, Any]) -> bool:
 def settings(case: Case) -> dict[str, Any]:
     chosen: dict[str, Any] = {"retry": attrs.evolve(FAST, retry_create_or_update=case.operation == "sign_up+")}
     if case.fault in SHORT:
-        chosen["timeout"] = 0.2
+        chosen["timeout"] = 0.6
     return chosen
 
 
