@@ -83,15 +83,17 @@ def classify(error: BaseException) -> TransportFailure:
     if isinstance(error, ConnectionBroken) and error.__cause__ is not None:
         error = error.__cause__
     timed_out = isinstance(error, TimeoutError)
-    cause = None
-    if isinstance(error, OSError) and not timed_out and error.errno is not None:
-        cause = OSError(error.errno, _reason(error))
+    # Older releases of aiohttp leave the attributes of their own exception empty.
+    source = error.certificate_error if isinstance(error, aiohttp.ClientConnectorCertificateError) else error
+    reason, cause = _reason(source), None
+    if isinstance(source, OSError) and not timed_out and source.errno is not None:
+        cause = OSError(source.errno, reason)
     return TransportFailure(
         timed_out=timed_out,
         never_sent=isinstance(error, _NEVER_SENT) and not isinstance(error, aiohttp.RedirectClientError),
         permanent=isinstance(error, _PERMANENT),
         name=type(error).__name__,
-        reason=_reason(error),
+        reason=reason,
         cause=cause,
     )
 
