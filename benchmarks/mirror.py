@@ -6,8 +6,6 @@ sub-resource. The peak memory is that of 25,000 contacts at that pace and of fou
 
 import asyncio
 import json
-import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,7 +15,7 @@ from cc_async import ConstantContact, RateLimiter
 from cc_async.mirror import Mirror
 
 from .ceiling import serving
-from .rounds import Figures, table
+from .rounds import Figures, child, peak_memory, table
 
 CONTACTS = 25_000
 
@@ -29,13 +27,12 @@ async def copy(base_url: str, token: str, database: str, rate: str) -> Figures:
         began, processor = time.perf_counter(), time.process_time()
         report = await mirror.sync(cc)
         seconds, processor = time.perf_counter() - began, time.process_time() - processor
-    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
     return {
         "contacts": report.contacts,
         "seconds": seconds,
         "processor seconds": processor,
         "share of a processor": processor / seconds,
-        "peak MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit,
+        "peak MiB": peak_memory(),
     }
 
 
@@ -43,9 +40,7 @@ def measure(contacts: int, rate: int, limit: int | None) -> Figures:
     """Copy that many contacts in a process of its own."""
     with serving(contacts=contacts, rate=limit, daily=None) as server, tempfile.TemporaryDirectory() as folder:
         given = [server.base_url, server.token, str(Path(folder, "contacts.db")), str(rate)]
-        command = [sys.executable, "-m", __spec__.name, "--copy", *given]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=Path(__file__).parents[1])  # noqa: S603  # this file
-    found: Figures = json.loads(done.stdout)
+        found = child("-m", __spec__.name, "--copy", *given)
     if found["contacts"] != contacts:
         raise AssertionError(f"{found['contacts']} of {contacts} contacts came")
     return found

@@ -74,8 +74,8 @@ def _figures(results: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 f"8 processes on one key through Redis, {milliseconds} ms away: share of the ceiling, requests refused"
             )
             yield what, f"{run['of the ceiling']:.0%}, {run['refused']}"
-    for size, megabytes in results["memory"].items():
-        yield f"peak memory of streaming {int(size):,} contacts", f"{megabytes:.0f} MB"
+    for size, mebibytes in results["memory"].items():
+        yield f"peak memory of streaming {int(size):,} contacts", f"{mebibytes:.0f} MiB"
 
 
 def _title(name: str) -> str:

@@ -9,12 +9,10 @@ import argparse
 import importlib
 import json
 import logging
-import resource
-import sys
 import time
 
 from . import clients, data
-from .rounds import Figures, child, interleaved, median, ratio, table
+from .rounds import Figures, child, interleaved, median, peak_memory, ratio, table
 from .server import serving
 
 PAGES = 40
@@ -28,7 +26,7 @@ def main(*, quick: bool = False) -> Figures:
         clean = _compare(f"{origin}/clean/v3", rounds)
         odd = _compare(f"{origin}/odd/v3", rounds)
     _print(f"Streaming {contacts:,} full contacts: processor time and peak memory (medians of {rounds} rounds)", clean)
-    _print("The same where one contact in twenty holds an malformed value", odd)
+    _print("The same where one contact in twenty holds a malformed value", odd)
     return {"contacts": contacts, "rounds": rounds, "clean": clean, "odd": odd}
 
 
@@ -66,16 +64,7 @@ def _stream(name: str, base_url: str) -> Figures:
     except Exception as refused:  # noqa: BLE001  # each library has its own, and its name is the finding
         return {"failed": type(refused).__name__}
     used = time.process_time() - before
-    return {"cpu_us": used / count * 1e6, "peak_mib": _peak(), "contacts": count}
-
-
-def _peak() -> float:
-    """The most memory that this process held, in MiB."""
-    if sys.platform == "linux":  # ru_maxrss also knows the process that this one was forked from
-        with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123
-            return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) / 1024
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+    return {"cpu_us": used / count * 1e6, "peak_mib": peak_memory(), "contacts": count}
 
 
 def _print(title: str, compared: Figures) -> None:
