@@ -1,12 +1,12 @@
 """The contract of limiters, kept by the local one and by the one on Redis, and broken by others."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Any
 
 import pytest
-from support.redis_server import RedisServer, running
+from support.redis_server import RedisServer
 
 from cc_async import RateLimiter
 from cc_async.limits.protocol import Limiter, Turn
@@ -15,11 +15,6 @@ from cc_async.testing.limiter import CHECKS, MakeLimiter
 
 redis_asyncio = pytest.importorskip("redis.asyncio", reason="the extra redis is not installed")
 Check = Callable[[MakeLimiter], Awaitable[None]]
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    yield from running(tmp_path_factory.mktemp("redis") / "data")
 
 
 @pytest.mark.parametrize("check", CHECKS)

@@ -2,7 +2,6 @@ import base64
 import hashlib
 import logging
 import pickle
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -17,12 +16,6 @@ from cc_async.oauth.token import Token
 
 NOW = 1_800_000_000.0
 CALLBACK = "https://app.example/oauth/callback?tenant=a&b=c"
-
-
-@pytest.fixture
-def server() -> Iterator[TokenServer]:
-    with TokenServer() as running:
-        yield running
 
 
 class Flow:

@@ -22,12 +22,6 @@ NEW = {"access_token": "xx-new-access", "refresh_token": "xx-new-refresh"}
 SECRETS = ["xx-", BASIC, BASIC.rstrip("=")]
 
 
-@pytest.fixture
-def server() -> Iterator[TokenServer]:
-    with TokenServer() as running:
-        yield running
-
-
 def chain(error: BaseException | None) -> Iterator[BaseException]:
     seen: set[int] = set()
     waiting = [error]

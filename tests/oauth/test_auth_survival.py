@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,6 @@ from cc_async.oauth.provider import OAuth2
 from cc_async.oauth.token import Token
 
 COMMAND = [sys.executable, "-X", "dev", "-W", "error"]
-
-
-@pytest.fixture
-def server() -> Iterator[TokenServer]:
-    with TokenServer() as running:
-        yield running
 
 
 @pytest.fixture

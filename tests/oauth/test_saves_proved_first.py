@@ -25,12 +25,6 @@ OLD = Token("a0", "r0", 1.0)
 
 
 @pytest.fixture
-def server() -> Iterator[TokenServer]:
-    with TokenServer() as running:
-        yield running
-
-
-@pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "token.json"
     asyncio.run(FileTokenStore(path).save(OLD))
